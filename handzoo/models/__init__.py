@@ -1,0 +1,1 @@
+"""Registered parts of a hand estimator, and the estimator that composes them."""
