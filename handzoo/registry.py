@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from mmengine import registry as mmengine_registry
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
@@ -127,10 +128,9 @@ class HandRegistry(Registry):
     """A registry whose errors say what is there, what was meant, and where in the config.
 
     Args:
-        name: what is registered here, in the singular (``mesh_head``).
-        role: the word that plugin manifests use for it; ``name`` if omitted.
-        locations: modules whose import registers the core's classes; imported on first use.
+        name: what is registered here, in the singular (``mesh_head``), as plugin manifests say it.
         parent: MMEngine's registry of the same kind, if it has one.
+        locations: modules whose import registers the classes; imported on first use, in this order.
     """
 
     def __init__(
@@ -252,7 +252,7 @@ class HandRegistry(Registry):
 
 # The estimator and its parts.
 ESTIMATORS = HandRegistry(
-    "estimator", parent=MMENGINE_MODELS, locations=("handzoo.models.estimators",)
+    "estimator", parent=MMENGINE_MODELS, locations=("mmengine.model", "handzoo.models.estimators")
 )
 BACKBONES = HandRegistry("backbone", locations=("handzoo.models.backbones",))
 NECKS = HandRegistry("neck", locations=("handzoo.models.necks",))
@@ -266,23 +266,53 @@ HAND_MODELS = HandRegistry("hand_model", locations=("handzoo.models.hand_models"
 PREDICTION_FILTERS = HandRegistry("prediction_filter", locations=("handzoo.apis.filters",))
 RESOURCE_RESOLVERS = HandRegistry("resource_resolver", locations=("handzoo.resources",))
 
-# Children of MMEngine's, used by its Runner.
-DATASETS = HandRegistry("dataset", parent=MMENGINE_DATASETS, locations=("handzoo.datasets",))
+# Children of MMEngine's, used by its Runner. MMEngine registers its classes when the package that
+# holds them is imported, so that package comes first.
+DATASETS = HandRegistry(
+    "dataset", parent=MMENGINE_DATASETS, locations=("mmengine.dataset", "handzoo.datasets")
+)
 TRANSFORMS = HandRegistry(
     "transform", parent=MMENGINE_TRANSFORMS, locations=("handzoo.datasets.transforms",)
 )
-METRICS = HandRegistry("metric", parent=MMENGINE_METRICS, locations=("handzoo.evaluation",))
-HOOKS = HandRegistry("hook", parent=MMENGINE_HOOKS, locations=("handzoo.engine.hooks",))
-VISUALIZERS = HandRegistry(
-    "visualizer", parent=MMENGINE_VISUALIZERS, locations=("handzoo.visualization",)
+METRICS = HandRegistry(
+    "metric", parent=MMENGINE_METRICS, locations=("mmengine.evaluator", "handzoo.evaluation")
 )
-VISBACKENDS = HandRegistry("vis_backend", parent=MMENGINE_VISBACKENDS)
-LOOPS = HandRegistry("loop", parent=MMENGINE_LOOPS, locations=("handzoo.engine",))
+HOOKS = HandRegistry(
+    "hook", parent=MMENGINE_HOOKS, locations=("mmengine.hooks", "handzoo.engine.hooks")
+)
+VISUALIZERS = HandRegistry(
+    "visualizer",
+    parent=MMENGINE_VISUALIZERS,
+    locations=("mmengine.visualization", "handzoo.visualization"),
+)
+VISBACKENDS = HandRegistry(
+    "vis_backend", parent=MMENGINE_VISBACKENDS, locations=("mmengine.visualization",)
+)
+LOOPS = HandRegistry("loop", parent=MMENGINE_LOOPS, locations=("mmengine.runner", "handzoo.engine"))
 OPTIM_WRAPPERS = HandRegistry(
-    "optim_wrapper", parent=MMENGINE_OPTIM_WRAPPERS, locations=("handzoo.engine",)
+    "optim_wrapper", parent=MMENGINE_OPTIM_WRAPPERS, locations=("mmengine.optim", "handzoo.engine")
 )
 LOG_PROCESSORS = HandRegistry(
-    "log_processor", parent=MMENGINE_LOG_PROCESSORS, locations=("handzoo.engine",)
+    "log_processor",
+    parent=MMENGINE_LOG_PROCESSORS,
+    locations=("mmengine.runner", "handzoo.engine"),
+)
+
+# What MMEngine's Runner builds from configs and HandZoo adds little to. Without a child of scope
+# ``handzoo`` each such build would warn that the scope is unknown.
+DATA_SAMPLERS = HandRegistry(
+    "data_sampler", parent=mmengine_registry.DATA_SAMPLERS, locations=("handzoo.engine",)
+)
+OPTIMIZERS = HandRegistry("optimizer", parent=mmengine_registry.OPTIMIZERS)
+OPTIM_WRAPPER_CONSTRUCTORS = HandRegistry(
+    "optim_wrapper_constructor", parent=mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS
+)
+PARAM_SCHEDULERS = HandRegistry("param_scheduler", parent=mmengine_registry.PARAM_SCHEDULERS)
+FUNCTIONS = HandRegistry("function", parent=mmengine_registry.FUNCTIONS)
+EVALUATORS = HandRegistry("evaluator", parent=mmengine_registry.EVALUATOR)
+MODEL_WRAPPERS = HandRegistry("model_wrapper", parent=mmengine_registry.MODEL_WRAPPERS)
+WEIGHT_INITIALIZERS = HandRegistry(
+    "weight_initializer", parent=mmengine_registry.WEIGHT_INITIALIZERS
 )
 
 # Role in a plugin's manifest -> registry.
