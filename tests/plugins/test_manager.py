@@ -1,0 +1,127 @@
+"""Resolution, isolation and states of plugins."""
+
+import sys
+
+import pytest
+from plugin_files import write_plugin
+
+from handzoo.errors import ConfigError, PluginError
+from handzoo.plugins import PluginManager, PluginState
+from handzoo.plugins.cli import doctor, list_plugins
+
+
+def test_code_is_imported_only_when_its_class_is_asked_for(isolated):
+    source = write_plugin(isolated, "lazy_lab")
+    manager = PluginManager([str(source)])
+    assert manager.plugins["lazy_lab"].state is PluginState.OK
+    assert manager.provided_names("mesh_head") == ["lazy_lab/Thing", "Thing"]
+    assert "lazy_lab" not in sys.modules and manager.used() == []
+    thing = manager.resolve("mesh_head", "lazy_lab/Thing")
+    assert thing.__module__ == "lazy_lab.code" and "lazy_lab" in sys.modules
+    assert manager.resolve("mesh_head", "Thing") is thing
+    assert manager.used() == [{"name": "lazy_lab", "version": "1.2", "distribution": ""}]
+    assert manager.resolve("neck", "Thing") is None
+
+
+def test_a_bare_name_of_two_plugins_is_ambiguous(isolated):
+    sources = [str(write_plugin(isolated, name)) for name in ("first_lab", "second_lab")]
+    manager = PluginManager(sources)
+    with pytest.raises(ConfigError, match="'first_lab/Thing' or 'second_lab/Thing'"):
+        manager.resolve("mesh_head", "Thing")
+    assert manager.resolve("mesh_head", "second_lab/Thing").__module__ == "second_lab.code"
+
+
+def test_an_exploding_plugin_hurts_only_those_who_ask_for_it(isolated):
+    bad = write_plugin(isolated, "boom_lab", code="raise RuntimeError('boom')", provided="Bad")
+    good = write_plugin(isolated, "calm_lab", provided="Good", code="class Good:\n    pass\n")
+    manager = PluginManager([str(bad), str(good)])
+    with pytest.raises(PluginError, match="boom_lab.*failed") as error:
+        manager.resolve("mesh_head", "Bad")
+    assert isinstance(error.value.__cause__, RuntimeError)
+    assert manager.plugins["boom_lab"].state is PluginState.FAILED
+    assert "RuntimeError: boom" in manager.plugins["boom_lab"].traceback
+    assert manager.resolve("mesh_head", "Good").__name__ == "Good"
+
+
+def test_a_plugin_that_exits_does_not_take_the_run_with_it(isolated):
+    source = write_plugin(isolated, "exit_lab", code="import sys\nsys.exit(3)\n")
+    with pytest.raises(PluginError, match="SystemExit"):
+        PluginManager([str(source)]).resolve("mesh_head", "Thing")
+
+
+def test_states_of_incompatible_shadowed_and_disabled_plugins(isolated, monkeypatch):
+    old = write_plugin(isolated, "old_lab", requires="<0.1", provided="Old")
+    same = write_plugin(isolated / "a", "twin_lab")
+    other = write_plugin(isolated / "b", "twin_lab")
+    off = write_plugin(isolated, "off_lab", provided="Off")
+    monkeypatch.setenv("HANDZOO_DISABLE_PLUGINS", "off_lab")
+    manager = PluginManager([str(path) for path in (old, same, other, off, same)])
+    states = {plugin.name: plugin.state.value for plugin in manager.plugins.values()}
+    assert states == {"old_lab": "incompatible", "twin_lab": "ok", "off_lab": "disabled"}
+    assert [plugin.state.value for plugin in manager.shadowed] == ["shadowed"]
+    with pytest.raises(PluginError, match="needs handzoo <0.1"):
+        manager.resolve("mesh_head", "Old")
+    with pytest.raises(PluginError, match="HANDZOO_DISABLE_PLUGINS"):
+        manager.resolve("mesh_head", "off_lab/Off")
+
+
+def test_all_plugins_can_be_disabled(isolated, monkeypatch):
+    source = write_plugin(isolated, "any_lab")
+    monkeypatch.setenv("HANDZOO_DISABLE_PLUGINS", "1")
+    assert PluginManager([str(source)]).plugins["any_lab"].state is PluginState.DISABLED
+
+
+def test_wrong_names_say_what_there_is(isolated):
+    manager = PluginManager([str(write_plugin(isolated, "near_lab"))])
+    with pytest.raises(PluginError, match="Did you mean 'near_lab'"):
+        manager.resolve("mesh_head", "naer_lab/Thing")
+    with pytest.raises(ConfigError, match="no mesh_head called 'Thong'.*Did you mean 'Thing'"):
+        manager.resolve("mesh_head", "near_lab/Thong")
+    with pytest.raises(PluginError, match="no plugin at 'nowhere'"):
+        manager.activate(["nowhere"])
+
+
+def test_sources_from_the_environment_are_reported_not_raised(isolated, monkeypatch):
+    source = write_plugin(isolated, "env_lab")
+    monkeypatch.setenv("HANDZOO_PLUGINS", f"{source},gone_lab")
+    manager = PluginManager()
+    assert manager.plugins["env_lab"].usable
+    assert manager.plugins["gone_lab"].state is PluginState.FAILED
+
+
+def test_a_broken_manifest_is_a_failed_plugin(isolated):
+    source = write_plugin(isolated, "typo_lab")
+    (source / "handzoo.toml").write_text("manifest = 1\nname = 5\n")
+    plugin = PluginManager([str(source)]).plugins["typo_lab"]
+    assert plugin.state is PluginState.FAILED and "name must be a str" in plugin.reason
+
+
+def test_the_core_cannot_be_shadowed(isolated, monkeypatch):
+    from handzoo import plugins
+    from handzoo.registry import HandRegistry
+
+    source = write_plugin(isolated, "greedy_lab", part="mesh_head")
+    manager = PluginManager([str(source)])
+    monkeypatch.setattr(plugins, "plugin_manager", lambda: manager)
+    registry = HandRegistry("mesh_head")
+
+    @registry.register_module()
+    class Thing:
+        pass
+
+    assert registry.get("Thing") is Thing
+    assert registry.get("greedy_lab/Thing") is not Thing
+    with pytest.raises(ConfigError, match=r"Plugins that were asked: greedy_lab \(ok\)"):
+        registry.get("Thng")
+
+
+def test_list_and_doctor_tell_what_is_wrong(isolated, capsys):
+    bad = write_plugin(isolated, "sick_lab", code="import no_such_module\n", provided="Bad")
+    good = write_plugin(isolated, "fit_lab", provided="Good", code="class Good:\n    pass\n")
+    manager = PluginManager([str(bad), str(good)])
+    assert list_plugins(manager, as_json=True) == 0
+    assert '"state": "ok"' in capsys.readouterr().out
+    assert doctor(manager, ["fit_lab"]) == 0
+    assert doctor(manager) == 1
+    printed = capsys.readouterr().out
+    assert "ModuleNotFoundError" in printed and "sick_lab 1.2" in printed
