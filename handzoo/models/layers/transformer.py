@@ -123,6 +123,7 @@ class DecoderLayer(nn.Module):
         memory: Tensor,
         position: Tensor | None = None,
         blocked: Tensor | None = None,
+        query_position: Tensor | None = None,
     ) -> Tensor:
         """Map queries (B, Q, C) to (B, Q, C).
 
@@ -131,13 +132,18 @@ class DecoderLayer(nn.Module):
             memory: (B, N, C).
             position: of the memory, (N, C) or (B, N, C); on its keys only. Or None.
             blocked: (Q, Q) bool, True where a query (row) may not look at another, or None.
+            query_position: of the queries, (Q, C); on queries, and on keys among them. Or None.
         """
         value = self.norm1(queries)
+        place = value if query_position is None else value + query_position
         mixed, _ = self.self_attention(
-            value, value, value, attn_mask=blocked, need_weights=False
+            place, place, value, attn_mask=blocked, need_weights=False
         )
         queries = queries + self.drop(mixed)
         key = memory if position is None else memory + position
-        mixed, _ = self.cross_attention(self.norm2(queries), key, memory, need_weights=False)
+        place = self.norm2(queries)
+        if query_position is not None:
+            place = place + query_position
+        mixed, _ = self.cross_attention(place, key, memory, need_weights=False)
         queries = queries + self.drop(mixed)
         return queries + self.drop(self.feedforward(self.norm3(queries)))
