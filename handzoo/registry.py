@@ -264,7 +264,8 @@ TEXT_ENCODERS = HandRegistry("text_encoder", locations=("handzoo.models.text_enc
 LOSSES = HandRegistry("loss", locations=("handzoo.models.losses",))
 HAND_MODELS = HandRegistry("hand_model", locations=("handzoo.models.hand_models",))
 PREDICTION_FILTERS = HandRegistry("prediction_filter", locations=("handzoo.apis.filters",))
-RESOURCE_RESOLVERS = HandRegistry("resource_resolver", locations=("handzoo.resources",))
+CONVERTERS = HandRegistry("converter", locations=("handzoo.zoo.convert",))
+RESOURCE_RESOLVERS = HandRegistry("resource_resolver")
 
 # Children of MMEngine's, used by its Runner. MMEngine registers its classes when the package that
 # holds them is imported, so that package comes first.
@@ -330,6 +331,7 @@ REGISTRIES: dict[str, HandRegistry] = {
         LOSSES,
         HAND_MODELS,
         PREDICTION_FILTERS,
+        CONVERTERS,
         RESOURCE_RESOLVERS,
         DATASETS,
         TRANSFORMS,

@@ -164,7 +164,7 @@ def resolve(name: str, path: str | os.PathLike[str] | None = None) -> ResourceUs
     Args:
         name: ``hand_model``, ``data/freihand``, ``data/rhd``, ``data/dexter_object``,
             ``data/hagrid``, ``clip/<architecture>``, ``backbone/<timm name>``,
-            ``mesh_sampling/metro``.
+            ``mesh_sampling/metro``; ``KIND/...`` where a plugin provides the resolver KIND.
         path: where the config says that it is; wins over the usual places.
 
     Returns:
@@ -175,7 +175,7 @@ def resolve(name: str, path: str | os.PathLike[str] | None = None) -> ResourceUs
             active report refuses stand-ins.
     """
     kind = name.split("/", 1)[0]
-    resolver = _RESOLVERS.get(name) or _RESOLVERS.get(kind + "/*")
+    resolver = _RESOLVERS.get(name) or _RESOLVERS.get(kind + "/*") or _plugin_resolver(kind)
     if resolver is None:
         raise ResourceError(
             f"no resource is called {name!r}. {suggest(name, _RESOLVERS)} "
@@ -187,6 +187,13 @@ def resolve(name: str, path: str | os.PathLike[str] | None = None) -> ResourceUs
             f"leave it out to search the usual places."
         )
     return record(resolver(name, Path(path) if path is not None else None))
+
+
+def _plugin_resolver(kind: str) -> Callable[[str, Path | None], ResourceUse] | None:
+    """What a plugin provides as the ``resource_resolver`` of this kind of resource."""
+    from handzoo import plugins
+
+    return plugins.resolve("resource_resolver", kind)
 
 
 def _hand_model(name: str, path: Path | None) -> ResourceUse:

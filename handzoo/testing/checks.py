@@ -1,0 +1,189 @@
+"""The checks themselves; each builds the part anew from its config and says what is wrong."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from handzoo.errors import ConfigError
+from handzoo.registry import REGISTRIES
+from handzoo.testing.drivers import (
+    DRIVERS,
+    ConformanceError,
+    Context,
+    build,
+    default_context,
+    require,
+)
+
+# Losses and guidance mix the samples of a batch on purpose, so batch sizes need not agree.
+_BATCH_ROLES = {"loss", "guidance"}
+_TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one role; call it with a config.
+
+    Attributes:
+        role: registry that the part belongs to.
+        name: what is checked.
+    """
+
+    role: str
+    name: str
+    function: Callable[[str, Mapping[str, Any], Context], None]
+
+    def __call__(self, config: Mapping[str, Any], context: Context | None = None) -> None:
+        """Run the check.
+
+        Raises:
+            ConformanceError: the part does not fulfil its contract.
+        """
+        self.function(self.role, config, context or default_context())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def conformance_checks(role: str) -> list[Check]:
+    """All checks that a part of this role must pass.
+
+    Args:
+        role: a key of ``handzoo.testing.drivers.DRIVERS``: backbone, neck, query_head, mesh_head,
+            prior, loss, guidance, text_encoder or hand_model.
+
+    Raises:
+        ConfigError: no such role.
+    """
+    if role not in DRIVERS:
+        raise ConfigError(f"no conformance checks for {role!r}; there are: {', '.join(DRIVERS)}.")
+    functions = [check for check in _CHECKS if check is not _batch or role not in _BATCH_ROLES]
+    return [Check(role, function.__name__.strip("_"), function) for function in functions]
+
+
+def _run(part: nn.Module, role: str, context: Context, batch: int) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return DRIVERS[role](part, context, batch)
+
+
+def _evaluate(part: nn.Module, role: str, context: Context, batch: int) -> dict[str, Tensor]:
+    part.eval()
+    with torch.no_grad():
+        return _run(part, role, context, batch)
+
+
+def _contract(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """Built from its config, it returns finite tensors of the promised names and shapes."""
+    part = build(role, config, context)
+    require(isinstance(part, nn.Module), f"a {role} is a torch module, not {type(part).__name__}")
+    for mode in (True, False):
+        part.train(mode)
+        for name, value in _run(part, role, context, 2).items():
+            require(value.is_floating_point(), f"{name} must be floating point, not {value.dtype}")
+            require(torch.isfinite(value).all(), f"{name} is not finite")
+
+
+def _gradients(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """Every parameter gets a gradient, or is frozen by requires_grad = False."""
+    part = build(role, config, context)
+    parameters = {name: p for name, p in part.named_parameters() if p.requires_grad}
+    part.train()
+    outputs = _run(part, role, context, 2)
+    # A random projection: the plain sum of a softmax or a layer norm has no gradient.
+    total = sum(
+        (value.float() * torch.randn_like(value.float())).sum() for value in outputs.values()
+    )
+    if not parameters:
+        return
+    total.backward()
+    lacking = [name for name, parameter in parameters.items() if parameter.grad is None]
+    require(
+        not lacking,
+        f"no gradient reaches {', '.join(lacking[:5])}: use these parameters in forward, or "
+        "declare them frozen with requires_grad = False",
+    )
+    broken = [name for name, p in parameters.items() if not torch.isfinite(p.grad).all()]
+    require(not broken, f"the gradient of {', '.join(broken[:5])} is not finite")
+
+
+def _batch(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """In eval mode a sample's result does not depend on its batch."""
+    part = build(role, config, context)
+    several = _evaluate(part, role, context, 3)
+    for name, value in _evaluate(part, role, context, 1).items():
+        _close(value, several[name][:1], f"{name} depends on the batch it is in")
+
+
+def _deterministic(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """In eval mode, the same input gives the same output, whatever the random state."""
+    part = build(role, config, context)
+    first = _evaluate(part, role, context, 2)
+    torch.manual_seed(99)
+    with torch.no_grad():
+        second = DRIVERS[role](part, context, 2)
+    for name, value in first.items():
+        _close(second[name], value, f"{name} changes from call to call in eval mode")
+
+
+def _state_dict(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """Its state dict, saved and loaded weights-only, carries all that eval depends on."""
+    part = build(role, config, context, seed=0)
+    other = build(role, config, context, seed=1)
+    buffer = io.BytesIO()
+    torch.save(part.state_dict(), buffer)
+    buffer.seek(0)
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    first = _evaluate(part, role, context, 2)
+    for name, value in _evaluate(other, role, context, 2).items():
+        _close(value, first[name], f"{name} differs after a state-dict round trip")
+
+
+def _autocast(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """Under bfloat16 autocast it runs, stays finite, and still gives gradients."""
+    part = build(role, config, context).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = _run(part, role, context, 2)
+    for name, value in outputs.items():
+        require(torch.isfinite(value).all(), f"{name} is not finite under autocast")
+    total = sum(value.float().mean() for value in outputs.values())
+    if total.requires_grad:
+        total.backward()
+
+
+def _config(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """Its config survives being dumped and read again; a wrong argument is refused."""
+    from mmengine.config import Config
+
+    dumped = Config({"part": dict(config)})
+    reloaded = Config.fromstring(dumped.pretty_text, ".py")
+    require(reloaded.part == dumped.part, "the config changes when it is dumped and read again")
+    build(role, reloaded.part, context)
+    wrong = {**config, "no_such_argument": 1}
+    try:
+        REGISTRIES[role].build(wrong, **context.keywords())
+    except ConfigError:
+        return
+    raise ConformanceError("an unknown argument is accepted: drop **kwargs from the constructor")
+
+
+def _close(found: Tensor, expected: Tensor, message: str) -> None:
+    if not torch.allclose(found, expected, **_TOLERANCE):
+        worst = (found - expected).abs().max().item()
+        raise ConformanceError(f"{message}: largest difference {worst:.3g}")
+
+
+_CHECKS: tuple[Callable[[str, Mapping[str, Any], Context], None], ...] = (
+    _contract,
+    _gradients,
+    _batch,
+    _deterministic,
+    _state_dict,
+    _autocast,
+    _config,
+)
