@@ -22,16 +22,16 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
-from handzoo.hands.conventions import NUM_POSE, NUM_SHAPE
+from handzoo.hands.conventions import NUM_SHAPE
 from handzoo.hands.models.base import HandModel
 from handzoo.hands.simplify import simplify, unique_edges
 
 logger = logging.getLogger(__name__)
 
 # Part of the cache key: raise it when the computation changes.
-_VERSION = 1
+_VERSION = 2
 # Coarse vertices, nearest over the surface, among which the three of a row are chosen.
-_CANDIDATES = 9
+_CANDIDATES = 13
 _NUM_POSES = 48
 # Weights are chosen for coarse vertices that are off by this much (metres, each coordinate),
 # as an estimator's are: it keeps them from cancelling each other with large opposite signs.
@@ -85,16 +85,25 @@ def compute_coarse_mesh(hand_model: HandModel, num_coarse: int) -> CoarseMesh:
 
 
 def _posed_meshes(hand_model: HandModel) -> np.ndarray:
-    """(P, V, 3) meshes in random poses and shapes, and in the template's; seeded."""
+    """(P, V, 3) meshes in random poses and shapes, and in the template's; seeded.
+
+    A joint turns by up to three times its share of the mean pose, which bends fingers the way
+    they bend, or a little backwards, and by 0.12 rad about every axis.
+    """
     generator = torch.Generator().manual_seed(0)
-    pose = torch.zeros(_NUM_POSES, NUM_POSE)
-    # 0.35 rad about each axis of each joint reaches about what hands do, in every direction.
-    pose[1:, 3:] = 0.35 * torch.randn(_NUM_POSES - 1, NUM_POSE - 3, generator=generator)
-    shape = torch.zeros(_NUM_POSES, NUM_SHAPE)
-    shape[1:] = torch.randn(_NUM_POSES - 1, NUM_SHAPE, generator=generator)
-    device = hand_model.v_template.device
+    mean = hand_model.hands_mean.detach().cpu().view(1, -1, 3)
+    bend = 3.5 * torch.rand(_NUM_POSES, mean.shape[1], 1, generator=generator) - 0.5
+    fingers = (bend * mean).flatten(1)
+    fingers += 0.12 * torch.randn(fingers.shape, generator=generator)
+    fingers[0] = 0
+    shape = torch.randn(_NUM_POSES, NUM_SHAPE, generator=generator)
+    shape[0] = 0
+    if not hand_model.flat_hand_mean:
+        fingers = fingers - mean.flatten(1)
+    pose = torch.cat((torch.zeros(_NUM_POSES, 3), fingers), dim=1).to(hand_model.v_template)
     with torch.no_grad():
-        return hand_model(pose.to(device), shape.to(device)).vertices.double().cpu().numpy()
+        vertices = hand_model(pose, shape.to(pose)).vertices
+    return vertices.double().cpu().numpy()
 
 
 def _fit_upsampling(
@@ -138,7 +147,7 @@ def _cache_folder(cache_dir: str | Path | None) -> Path:
 
 def _fingerprint(hand_model: HandModel, num_coarse: int) -> str:
     """Hash of everything that the result depends on."""
-    digest = hashlib.sha256(f"{_VERSION} {num_coarse} {hand_model.flat_hand_mean}".encode())
+    digest = hashlib.sha256(f"{_VERSION} {num_coarse}".encode())
     for name in sorted(("v_template", "faces", "shapedirs", "posedirs", "weights", "hands_mean")):
         digest.update(np.ascontiguousarray(getattr(hand_model, name).cpu().numpy()).tobytes())
     return digest.hexdigest()[:16]
