@@ -66,7 +66,7 @@ class MetroBlock(nn.Module):
         in_channels: width of the tokens that come in.
         channels: width of the encoder.
         out_channels: width of the tokens that go out.
-        num_tokens: N, fixed because positions are learned.
+        num_positions: rows of the table of learned positions, at least N.
         num_layers, num_heads: of the encoder.
         feedforward_ratio: width of the feed-forward part in units of ``channels``.
         dropout: see :class:`BertLayer`.
@@ -77,7 +77,7 @@ class MetroBlock(nn.Module):
         in_channels: int,
         channels: int,
         out_channels: int,
-        num_tokens: int,
+        num_positions: int,
         num_layers: int,
         num_heads: int,
         feedforward_ratio: float,
@@ -85,7 +85,7 @@ class MetroBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.embed = nn.Linear(in_channels, channels)
-        self.position = nn.Embedding(num_tokens, channels)
+        self.position = nn.Embedding(num_positions, channels)
         self.drop = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             BertLayer(channels, num_heads, int(channels * feedforward_ratio), dropout)
@@ -101,7 +101,7 @@ class MetroBlock(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, N, in_channels) to (B, N, out_channels)."""
-        hidden = self.drop(self.embed(tokens) + self.position.weight)
+        hidden = self.drop(self.embed(tokens) + self.position.weight[: tokens.shape[1]])
         for layer in self.layers:
             hidden = layer(hidden)
         return self.head(hidden) + self.residual(tokens)
@@ -124,6 +124,8 @@ class MetroHead(MeshHead):
         feedforward_ratio: width of the feed-forward part in units of the block's width.
         dropout: on embeddings, attention weights and residual branches.
         camera_channels: width of the camera's hidden layer.
+        num_positions: rows of each block's table of positions. METRO keeps BERT's 512, of which
+            the 216 tokens read the first 216; so do we, for equal counts and checkpoints.
 
     Raises:
         ConfigError: the numbers of blocks disagree, a width is no multiple of the heads, or the
@@ -143,6 +145,7 @@ class MetroHead(MeshHead):
         feedforward_ratio: float = 4.0,
         dropout: float = 0.1,
         camera_channels: int = 150,
+        num_positions: int = 512,
     ) -> None:
         super().__init__()
         if query_channels is None:
@@ -164,6 +167,11 @@ class MetroHead(MeshHead):
         self.register_buffer("joint_regressor", topology.joint_regressor, persistent=False)
         num_coarse, num_vertices = topology.up.shape[1], topology.up.shape[0]
         num_tokens = NUM_JOINTS + num_coarse
+        if num_positions < num_tokens:
+            raise ConfigError(
+                f"model.mesh_head.num_positions: {num_positions} are too few for {num_tokens} "
+                "tokens."
+            )
         widths_in = (query_channels, *out_channels)
         widths_out = (*out_channels, 3)
         self.blocks = nn.ModuleList(
@@ -171,7 +179,7 @@ class MetroHead(MeshHead):
                 width_in,
                 channels,
                 width_out,
-                num_tokens,
+                num_positions,
                 num_layers,
                 num_heads,
                 feedforward_ratio,

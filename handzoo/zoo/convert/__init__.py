@@ -1,0 +1,14 @@
+"""Converters: checkpoints that a method's authors published -> checkpoints of HandZoo."""
+
+from handzoo.zoo.convert.base import ConversionReport, Converter, Move, Plan
+from handzoo.zoo.convert.fastmetro import FastMetroConverter
+from handzoo.zoo.convert.metro import MetroConverter
+
+__all__ = [
+    "ConversionReport",
+    "Converter",
+    "FastMetroConverter",
+    "MetroConverter",
+    "Move",
+    "Plan",
+]
