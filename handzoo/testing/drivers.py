@@ -137,7 +137,7 @@ def _run_query_head(part: nn.Module, context: Context, batch: int) -> dict[str, 
         tuple(output.queries.shape) == shape,
         f"queries must be {shape} (camera, joints, vertices), not {tuple(output.queries.shape)}",
     )
-    return {"queries": output.queries, **(output.heatmaps or {})}
+    return {"queries": output.queries, **_named_heatmaps(output.heatmaps)}
 
 
 def prediction_tensors(prediction: HandPrediction, batch: int) -> dict[str, Tensor]:
@@ -155,7 +155,11 @@ def prediction_tensors(prediction: HandPrediction, batch: int) -> dict[str, Tens
         found = tuple(getattr(prediction, name).shape)
         require(found == shape, f"prediction.{name} must be {shape}, not {found}")
     tensors = {name: getattr(prediction, name) for name in shapes}
-    return {**tensors, **(prediction.heatmaps or {})}
+    return {**tensors, **_named_heatmaps(prediction.heatmaps)}
+
+
+def _named_heatmaps(heatmaps: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    return {f"heatmaps[{name!r}]": value for name, value in (heatmaps or {}).items()}
 
 
 def _run_mesh_head(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor]:

@@ -1,0 +1,56 @@
+"""What `handzoo plugins new` writes is a plugin that works."""
+
+import pytest
+
+from handzoo import plugins
+from handzoo.errors import PluginError
+from handzoo.plugins import PluginManager, PluginState
+from handzoo.plugins.scaffold import compatible_range, create_plugin, scaffold_parts
+from handzoo.testing import conformance_checks
+from handzoo.testing.drivers import DRIVERS
+
+
+@pytest.mark.parametrize("part", sorted(set(scaffold_parts()) & set(DRIVERS)))
+def test_every_model_part_passes_the_conformance_kit(isolated, monkeypatch, part):
+    name = f"fresh_{part}"
+    root = create_plugin(name, part=part, parent=isolated)
+    manager = PluginManager([str(root)])
+    assert manager.plugins[name].state is PluginState.OK, manager.plugins[name].reason
+    monkeypatch.setattr(plugins, "plugin_manager", lambda: manager)
+    (provided,) = manager.plugins[name].provides
+    for check in conformance_checks(part):
+        check(dict(type=f"{name}/{provided.name}"))
+
+
+def test_files_of_a_new_plugin(tmp_path):
+    root = create_plugin("my-head", parent=tmp_path)
+    written = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    assert written == {
+        "pyproject.toml",
+        "README.md",
+        "my_head/__init__.py",
+        "my_head/handzoo.toml",
+        "my_head/mesh_head.py",
+        "my_head/configs/tiny_sample.py",
+        "my_head/configs/metafile.yml",
+        "tests/test_my_head.py",
+    }
+    for path in root.rglob("*.py"):
+        compile(path.read_text(), str(path), "exec")
+    assert "${" not in "".join(path.read_text() for path in root.rglob("*") if path.is_file())
+    assert [path.name for path in tmp_path.iterdir()] == ["my-head"]
+
+
+def test_mistakes_are_named_and_nothing_is_overwritten(tmp_path):
+    with pytest.raises(PluginError, match="Did you mean 'mesh_head'"):
+        create_plugin("lab", part="meshhead", parent=tmp_path)
+    with pytest.raises(PluginError, match="cannot name a plugin"):
+        create_plugin("My Head", parent=tmp_path)
+    create_plugin("lab", parent=tmp_path)
+    with pytest.raises(PluginError, match="there already"):
+        create_plugin("lab", parent=tmp_path)
+
+
+def test_range_ends_at_the_next_minor_release():
+    assert compatible_range("0.1.0") == ">=0.1,<0.2"
+    assert compatible_range("1.12.3") == ">=1.12,<1.13"
