@@ -1,0 +1,1 @@
+raise RuntimeError("code of an incompatible plugin must never run")
