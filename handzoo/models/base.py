@@ -9,7 +9,7 @@ about its neighbours (channels, topology) as keyword arguments; a part takes tho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -139,9 +139,20 @@ class Guidance(Part):
 
     @abstractmethod
     def loss(
-        self, image: Tensor, features: Features, targets: HandTargets
+        self,
+        image: Tensor,
+        features: Features,
+        targets: HandTargets,
+        encode: Callable[[Tensor], Features] | None = None,
     ) -> dict[str, Tensor]:
-        """Return named scalar losses, weighted; ``image`` (B, 3, H, W) is the network's input."""
+        """Return named scalar losses, weighted.
+
+        Args:
+            image: (B, 3, H, W), the network's input.
+            features: what backbone and neck saw in it.
+            targets: annotation, prompts, and the second view if the pipeline made one.
+            encode: features of other images, (B, 3, H, W) of 0 to 255.
+        """
 
 
 class Loss(nn.Module, ABC):
