@@ -1,0 +1,67 @@
+"""The metrics of the field as pure functions over batches; no files, no registry, no state."""
+
+from handzoo.evaluation.functional.alignment import (
+    Similarity,
+    bone_scale_align,
+    fit_similarity,
+    least_squares_scale,
+    procrustes_align,
+    root_align,
+    root_depth_align,
+    root_position,
+    scale_align,
+    scale_translation_align,
+)
+from handzoo.evaluation.functional.errors import masked_mean, mean_error, point_errors
+from handzoo.evaluation.functional.fscore import (
+    FREIHAND_THRESHOLDS,
+    available_workers,
+    fscore,
+    fscore_chunk,
+    single_threaded_torch,
+)
+from handzoo.evaluation.functional.pck import (
+    BIHAND_PCK_20_50,
+    FREIHAND_PCK,
+    H3D_PCK,
+    H3D_PCK_20_50,
+    TIPS_PCK_0_100,
+    TIPS_PCK_20_50,
+    PCKRange,
+    area_under_curve,
+    pck_auc,
+    pck_curve,
+    sample_auc,
+)
+
+__all__ = [
+    "BIHAND_PCK_20_50",
+    "FREIHAND_PCK",
+    "FREIHAND_THRESHOLDS",
+    "H3D_PCK",
+    "H3D_PCK_20_50",
+    "TIPS_PCK_0_100",
+    "TIPS_PCK_20_50",
+    "PCKRange",
+    "Similarity",
+    "area_under_curve",
+    "available_workers",
+    "bone_scale_align",
+    "fit_similarity",
+    "fscore",
+    "fscore_chunk",
+    "least_squares_scale",
+    "masked_mean",
+    "mean_error",
+    "pck_auc",
+    "pck_curve",
+    "point_errors",
+    "procrustes_align",
+    "root_align",
+    "root_depth_align",
+    "root_position",
+    "sample_auc",
+    "scale_align",
+    "scale_translation_align",
+    "single_threaded_torch",
+]
