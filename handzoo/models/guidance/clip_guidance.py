@@ -46,7 +46,7 @@ class CLIPGuidance(Guidance):
 
     Args:
         feature_channels: D1..D4; f is the mean of f4.
-        clip: the encoders, a registered text encoder.
+        text_encoder: the frozen encoders, by default OpenCLIP with ViT-B-32 of OpenAI.
         channels: width of the contrasted vectors; even.
         temperature: of NT-Xent.
         weight: of the loss.
@@ -64,7 +64,7 @@ class CLIPGuidance(Guidance):
     def __init__(
         self,
         feature_channels: Sequence[int],
-        clip: Mapping[str, Any] | None = None,
+        text_encoder: Mapping[str, Any] | None = None,
         channels: int = 128,
         temperature: float = 0.5,
         weight: float = 10.0,
@@ -81,9 +81,11 @@ class CLIPGuidance(Guidance):
         if channels % 2:
             raise ConfigError(f"{current_key_path('channels')}: must be even, got {channels}.")
         self.temperature, self.weight, self.views = temperature, weight, views
-        self.clip = TEXT_ENCODERS.build(clip or {"type": "OpenCLIP"}, key="clip")
+        self.text_encoder = TEXT_ENCODERS.build(
+            text_encoder or {"type": "OpenCLIP"}, key="text_encoder"
+        )
         width = feature_channels[-1]
-        self.fuse = nn.Linear(2 * self.clip.embed_dim, width)
+        self.fuse = nn.Linear(2 * self.text_encoder.embed_dim, width)
         self.project = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, channels)
         )
@@ -122,7 +124,7 @@ class CLIPGuidance(Guidance):
             rotation = targets.view2_rotation
         first = self.project(features.maps[-1].mean((2, 3)))
         pixels = image.float() * self.image_std + self.image_mean
-        language = self.fuse(self.clip(pixels, targets.prompts))
+        language = self.fuse(self.text_encoder(pixels, targets.prompts))
         second = self.project(seen.mean((2, 3)) + language)
         if rotation is not None:
             second = undo_rotation(second, rotation)
