@@ -1,9 +1,5 @@
 # FastMETRO's schedule for hands: AdamW, 200 epochs at a constant rate (its step comes at epoch
 # 200), gradients clipped at 0.3; 16 images on each of 4 GPUs.
-train_dataloader = dict(batch_size=16)
-val_dataloader = dict(batch_size=16)
-test_dataloader = dict(batch_size=16)
-
 train_cfg = dict(type='HandTrainLoop', max_epochs=200, val_interval=10)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,8 +1,4 @@
 # METRO's schedule for hands: Adam, 200 epochs, x0.1 at half; 32 images on each of 8 GPUs.
-train_dataloader = dict(batch_size=32)
-val_dataloader = dict(batch_size=32)
-test_dataloader = dict(batch_size=32)
-
 train_cfg = dict(type='HandTrainLoop', max_epochs=200, val_interval=10)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -101,6 +101,9 @@ class FastMetroHead(MeshHead):
     """
 
     source = "FastMETRO (Cho et al., ECCV 2022), section 3; FastMETRO modeling_fastmetro.py"
+    # Its losses compare everything relative to the predicted wrist, so where the hand sits is
+    # left to chance, and the estimator moves what it reports to the wrist, as the authors do.
+    free_origin = True
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from handzoo.zoo.convert.base import ConversionReport, Converter, Move, Plan
 from handzoo.zoo.convert.fastmetro import FastMetroConverter
 from handzoo.zoo.convert.metro import MetroConverter
+from handzoo.zoo.convert.run import convert
 
 __all__ = [
     "ConversionReport",
@@ -11,4 +12,5 @@ __all__ = [
     "MetroConverter",
     "Move",
     "Plan",
+    "convert",
 ]

@@ -1,0 +1,4 @@
+# FastMETRO-L, ResNet-50, FreiHAND.
+_base_ = './l_h64_freihand.py'
+
+model = dict(backbone=dict(_delete_=True, type='TimmBackbone', name='resnet50'))

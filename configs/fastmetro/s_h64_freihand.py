@@ -1,0 +1,4 @@
+# FastMETRO-S, HRNet-W64, FreiHAND.
+_base_ = './l_h64_freihand.py'
+
+model = dict(mesh_head=dict(num_layers=1))

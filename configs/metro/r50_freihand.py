@@ -1,0 +1,4 @@
+# METRO, ResNet-50, FreiHAND.
+_base_ = './h64_freihand.py'
+
+model = dict(backbone=dict(_delete_=True, type='TimmBackbone', name='resnet50'))
