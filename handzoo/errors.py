@@ -26,6 +26,10 @@ class CheckpointError(HandZooError):
     """A checkpoint does not fit the model that it is loaded into."""
 
 
+class TrainingError(HandZooError):
+    """Training cannot go on: its losses or weights are no longer finite."""
+
+
 class PluginError(HandZooError):
     """A plugin cannot be read, does not fit this version, or failed on import."""
 

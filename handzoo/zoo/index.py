@@ -1,0 +1,310 @@
+"""The model index: every ``metafile.yml`` below the configs, read without importing torch.
+
+A metafile lists the models of one method folder::
+
+    Collection:
+      Name: CLIP-Hand
+      Paper: {Title: ..., URL: ..., Year: 2024}
+    Models:
+      - Name: cliphand_s24_freihand
+        Config: s24_freihand.py
+        Metadata: {Backbone: PAT-S24, Parameters (M): 40.20, MACs (G): 34.89}
+        Data: FreiHAND
+        Published: {PA-MPJPE: 6.6}
+        Measured: null
+        Weights: null
+
+``Published`` is what the paper reports, ``Measured`` what a result file of this repository says;
+they are never mixed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handzoo.errors import ConfigError, suggest
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+_MODEL_KEYS = {
+    "Name", "Config", "Metadata", "Data", "Published", "Measured", "Weights", "Summary", "License",
+}  # fmt: skip
+_REQUIRED = ("Name", "Config", "Metadata", "Data")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One row of the index.
+
+    Attributes:
+        name: unique; a plugin's is ``plugin/name``.
+        method: the collection's name, such as ``CLIP-Hand``.
+        config: absolute path.
+        backbone, dataset: as the metafile spells them.
+        metadata: parameters in millions, MACs in G, and whatever else describes the model.
+        published: the paper's figures, by metric name; mm where a length.
+        measured: figures from a result file made with this code, or empty.
+        weights: ``{'File' | 'URLs': ..., 'SHA256': ...}`` or empty.
+        paper: title, URL, year.
+        plugin: the plugin that brings it; empty for the core.
+    """
+
+    name: str
+    method: str
+    config: str
+    backbone: str
+    dataset: str
+    summary: str = ""
+    license: str = ""
+    plugin: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    published: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Any] = field(default_factory=dict)
+    paper: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def configs_root() -> Path:
+    """The configs of this copy of HandZoo: the checkout's, or those inside the wheel."""
+    checkout = PACKAGE.parent / "configs"
+    return checkout if (checkout / "_base_").is_dir() else PACKAGE / "_configs"
+
+
+def _plugin_metafiles() -> list[tuple[str, Path]]:
+    """(plugin, metafile) of every usable plugin that has one; nothing of it is imported."""
+    from handzoo.plugins import plugin_manager
+
+    return [
+        (plugin.name, plugin.manifest.metafile)
+        for plugin in plugin_manager().all()
+        if plugin.usable and plugin.manifest is not None and plugin.manifest.metafile is not None
+    ]
+
+
+@functools.lru_cache(maxsize=1)
+def entries() -> tuple[ModelEntry, ...]:
+    """All models, in natural order of their names.
+
+    Raises:
+        ConfigError: a metafile of the core is wrong. A plugin's wrong metafile is left out and
+            shown by ``handzoo plugins doctor``.
+    """
+    found = [
+        entry
+        for path in sorted(configs_root().glob("*/metafile.yml"))
+        for entry in read_metafile(path)
+    ]
+    for plugin, path in _plugin_metafiles():
+        try:
+            found += read_metafile(Path(path), plugin)
+        except ConfigError as error:
+            _broken[plugin] = error
+    taken: dict[str, str] = {}
+    for entry in found:
+        if entry.name in taken:
+            raise ConfigError(
+                f"the model name {entry.name!r} is used twice, by {taken[entry.name]} and "
+                f"{entry.config}."
+            )
+        taken[entry.name] = entry.config
+    return tuple(sorted(found, key=lambda entry: natural_key(entry.name)))
+
+
+_broken: dict[str, ConfigError] = {}
+
+
+def broken_metafiles() -> dict[str, ConfigError]:
+    """Plugins whose metafile could not be read, with the error."""
+    entries()
+    return dict(_broken)
+
+
+def read_metafile(path: Path, plugin: str = "") -> list[ModelEntry]:
+    """Read and validate one metafile.
+
+    Raises:
+        ConfigError: naming file, model and key.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict) or set(content) != {"Collection", "Models"}:
+        raise ConfigError(f"{path}: needs exactly the keys Collection and Models.")
+    collection = content["Collection"] or {}
+    if "Name" not in collection:
+        raise ConfigError(f"{path}: Collection needs a Name.")
+    return [_entry(path, collection, model, plugin) for model in content["Models"] or []]
+
+
+def _entry(
+    path: Path, collection: dict[str, Any], model: dict[str, Any], plugin: str
+) -> ModelEntry:
+    label = model.get("Name", "a model without Name")
+    for key in _REQUIRED:
+        if key not in model:
+            raise ConfigError(f"{path}: {label}: {key} is missing.")
+    for key in model:
+        if key not in _MODEL_KEYS:
+            raise ConfigError(f"{path}: {label}: unknown key {key!r}. {suggest(key, _MODEL_KEYS)}")
+    config = path.parent / model["Config"]
+    if not config.is_file():
+        raise ConfigError(f"{path}: {label}: Config {model['Config']!r} is not there.")
+    metadata = dict(model["Metadata"] or {})
+    return ModelEntry(
+        name=f"{plugin}/{label}" if plugin else label,
+        method=collection["Name"],
+        config=str(config),
+        backbone=str(metadata.get("Backbone", "")),
+        dataset=str(model["Data"]),
+        summary=str(model.get("Summary") or ""),
+        license=str(model.get("License") or ""),
+        plugin=plugin,
+        metadata=metadata,
+        published=dict(model.get("Published") or {}),
+        measured=dict(model.get("Measured") or {}),
+        weights=dict(model.get("Weights") or {}),
+        paper=dict(collection.get("Paper") or {}),
+    )
+
+
+def natural_key(name: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts s12 before s104."""
+    return [
+        (0, int(part)) if part.isdigit() else (1, part.casefold())
+        for part in re.split(r"(\d+)", name)
+    ]
+
+
+def model_names() -> list[str]:
+    """Names of all models."""
+    return [entry.name for entry in entries()]
+
+
+def list_models(
+    pattern: str | Iterable[str] = "",
+    *,
+    exclude: str | Iterable[str] = (),
+    method: str | None = None,
+    backbone: str | None = None,
+    dataset: str | None = None,
+    plugin: str | None = None,
+    has_weights: bool | None = None,
+) -> list[str]:
+    """Names of the models that fit every condition, in natural order.
+
+    Args:
+        pattern: shell pattern(s) on the name; a plain word matches anywhere. Empty: all.
+        exclude: shell pattern(s) on the name to leave out.
+        method, backbone, dataset: shell pattern or part of the word, case ignored.
+        plugin: name of the plugin; ``''`` for the core alone.
+        has_weights: whether published weights exist.
+
+    Example:
+        list_models('fastmetro*', dataset='freihand')
+    """
+    return [
+        entry.name
+        for entry in select(
+            pattern,
+            exclude=exclude,
+            method=method,
+            backbone=backbone,
+            dataset=dataset,
+            plugin=plugin,
+            has_weights=has_weights,
+        )
+    ]
+
+
+def select(
+    pattern: str | Iterable[str] = "",
+    *,
+    exclude: str | Iterable[str] = (),
+    method: str | None = None,
+    backbone: str | None = None,
+    dataset: str | None = None,
+    plugin: str | None = None,
+    has_weights: bool | None = None,
+) -> list[ModelEntry]:
+    """As :func:`list_models`, but the whole entries."""
+    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
+    unwanted = [exclude] if isinstance(exclude, str) else list(exclude)
+    chosen = []
+    for entry in entries():
+        fits = (
+            (not any(patterns) or any(matches(entry.name, one) for one in patterns if one))
+            and not any(matches(entry.name, one) for one in unwanted)
+            and (method is None or matches(entry.method, method) or entry_folder(entry) == method)
+            and (backbone is None or matches(entry.backbone, backbone))
+            and (dataset is None or matches(entry.dataset, dataset))
+            and (plugin is None or entry.plugin == plugin)
+            and (has_weights is None or bool(entry.weights) == has_weights)
+        )
+        if fits:
+            chosen.append(entry)
+    return chosen
+
+
+def entry_folder(entry: ModelEntry) -> str:
+    """Name of the method's folder below configs, such as ``cliphand``."""
+    return Path(entry.config).parent.name
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Shell pattern, or part of the word when it has no wildcard; case and hyphens ignored."""
+    plain = re.sub(r"[-_ ]", "", text.casefold())
+    wanted = re.sub(r"[-_ ]", "", pattern.casefold())
+    if any(sign in wanted for sign in "*?["):
+        return fnmatch.fnmatchcase(plain, wanted)
+    return wanted in plain
+
+
+def get_entry(name: str) -> ModelEntry:
+    """The row of a model.
+
+    Raises:
+        ConfigError: unknown name, with the nearest ones.
+    """
+    for entry in entries():
+        if entry.name == name:
+            return entry
+    raise ConfigError(
+        f"no model is called {name!r}. {suggest(name, model_names())} "
+        "`handzoo list` shows the models that are there."
+    )
+
+
+def find_config(name: str) -> Path | None:
+    """Config file of a model: from the index, else by the rule ``<folder>_<file stem>``."""
+    for entry in entries():
+        if entry.name == name:
+            return Path(entry.config)
+    for path in configs_root().glob("*/*.py"):
+        if not path.parent.name.startswith("_") and f"{path.parent.name}_{path.stem}" == name:
+            return path
+    return None
+
+
+def name_of_config(path: Path) -> str:
+    """Model name of a config file: the index's, the rule's for shipped files, else its stem."""
+    resolved = path.resolve()
+    for entry in entries():
+        if Path(entry.config).resolve() == resolved:
+            return entry.name
+    if resolved.parent.parent == configs_root().resolve():
+        return f"{resolved.parent.name}_{resolved.stem}"
+    return resolved.stem

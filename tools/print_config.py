@@ -1,0 +1,11 @@
+"""Print a config with all its bases merged."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from handzoo.cli import tool  # noqa: E402
+
+if __name__ == "__main__":
+    tool("print-config")
