@@ -261,7 +261,7 @@ def _backbone(name: str, path: Path | None) -> ResourceUse:
 _RESOLVERS: dict[str, Callable[[str, Path | None], ResourceUse]] = {
     "hand_model": _hand_model,
     "data/freihand": _data(
-        "*_K.json",
+        "*_[Kux]*.json",
         "Download FreiHAND v2 from https://lmb.informatik.uni-freiburg.de/projects/freihand/ "
         "and unpack both archives into data/freihand.",
         has_sample=True,
