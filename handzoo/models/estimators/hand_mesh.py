@@ -14,6 +14,7 @@ from handzoo.hands.models import HandModel
 from handzoo.hands.topology import HandTopology
 from handzoo.models.base import Features
 from handzoo.models.estimators.preprocessor import HandDataPreprocessor
+from handzoo.models.losses import wrist_relative
 from handzoo.models.topology import topology_from_config
 from handzoo.registry import (
     BACKBONES,
@@ -82,13 +83,17 @@ class HandMeshEstimator(BaseModel):
         object.__setattr__(self, "topology", topology)
         self.backbone = BACKBONES.build(backbone, key="backbone")
         channels = tuple(self.backbone.channels)
-        context: dict[str, Any] = {"feature_channels": channels, "topology": topology}
+        context: dict[str, Any] = {
+            "feature_channels": channels,
+            "topology": topology,
+            "hand_model": hand,
+        }
         self.neck = self._optional(NECKS, neck, "neck", in_channels=channels)
         context["high_channels"] = self.neck.out_channels if self.neck is not None else None
         self.query_head = self._optional(QUERY_HEADS, query_head, "query_head", **context)
         queries = self.query_head.out_channels if self.query_head is not None else None
         self.mesh_head = MESH_HEADS.build(
-            mesh_head, key="mesh_head", query_channels=queries, hand_model=hand, **context
+            mesh_head, key="mesh_head", query_channels=queries, **context
         )
         self.prior = self._optional(PRIORS, prior, "prior", topology=topology)
         preprocessor = self.data_preprocessor
@@ -189,6 +194,8 @@ class HandMeshEstimator(BaseModel):
     ) -> list[HandDataSample]:
         """The samples (or new ones), each with camera, joints and mesh; see HandDataSample."""
         prediction = self.estimate(self.extract(inputs)).detach()
+        if getattr(self.mesh_head, "free_origin", False):
+            prediction = wrist_relative(prediction)
         samples = data_samples or [HandDataSample() for _ in range(len(inputs))]
         for index, sample in enumerate(samples):
             sample.pred_camera = prediction.camera[index]

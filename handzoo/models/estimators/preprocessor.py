@@ -33,8 +33,10 @@ class HandDataPreprocessor(BaseDataPreprocessor):
         non_blocking: bool = True,
     ) -> None:
         super().__init__(non_blocking=non_blocking)
-        self.register_buffer("mean", torch.tensor(tuple(mean)).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(tuple(std)).view(3, 1, 1), persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            # On the CPU even where the model is laid out on the meta device: it has to be read.
+            value = torch.tensor(tuple(values), device="cpu").view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
         self.channels_last = channels_last
 
     def normalize(self, images: Tensor) -> Tensor:
