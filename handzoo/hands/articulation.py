@@ -65,9 +65,9 @@ def load_asset() -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def _asset() -> dict[str, np.ndarray]:
-    with files("handzoo").joinpath("assets", "hand", ASSET).open("rb") as stream:
-        with np.load(stream) as archive:
-            return {name: archive[name] for name in archive.files}
+    source = files("handzoo").joinpath("assets", "hand", ASSET)
+    with source.open("rb") as stream, np.load(stream) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 @lru_cache(maxsize=1)

@@ -27,13 +27,13 @@ _DIGITS = {"index": 0, "middle": 3, "little": 6, "ring": 9, "thumb": 12}
 # (flexion of the three joints, abduction[, twist]) of a digit, degrees.
 _Angles = tuple[tuple[float, float, float], float] | tuple[tuple[float, float, float], float, float]
 _STRAIGHT: _Angles = ((0, 2, 1), 0)
-_FOLDED: _Angles = ((78, 98, 52), 0)
-_THUMB_OVER: _Angles = ((22, 32, 46), -8, 22)
-_THUMB_ACROSS: _Angles = ((30, 48, 40), -4, 25)
+_THUMB_OVER: _Angles = ((27, 31, 66), 22, 0)
+_THUMB_ACROSS: _Angles = ((33, 29, 62), 35, -12)
+_THUMB_FAR: _Angles = ((43, 27, 60), 38, -2)
 _THUMB_OUT: _Angles = ((-8, -4, -6), 16)
 _FIST: dict[str, _Angles] = {
-    "index": ((78, 97, 52), -2), "middle": ((80, 98, 54), 0), "ring": ((80, 98, 54), 3),
-    "little": ((78, 95, 52), 8), "thumb": _THUMB_OVER,
+    "index": ((85, 103, 58), -1.5), "middle": ((87, 104, 62), 0), "ring": ((86, 103, 58), 2.0),
+    "little": ((82, 95, 48), 6), "thumb": _THUMB_OVER,
 }  # fmt: skip
 _OPEN: dict[str, _Angles] = {
     "index": ((-4, 3, 2), 3), "middle": ((-2, 3, 2), 0), "ring": ((-2, 4, 2), -2),
@@ -44,15 +44,15 @@ _TOGETHER: dict[str, _Angles] = {
     "little": ((2, 3, 2), 9.5), "thumb": ((2, 6, 4), -22),
 }  # fmt: skip
 _TWO: dict[str, _Angles] = {**_FIST, "index": ((0, 2, 1), -4.2), "middle": ((0, 2, 1), 0.2),
-                            "thumb": _THUMB_ACROSS}  # fmt: skip
+                            "thumb": _THUMB_FAR}  # fmt: skip
 _PEACE: dict[str, _Angles] = {**_FIST, "index": ((-2, 3, 1), 6), "middle": ((-2, 3, 1), -8),
-                              "thumb": _THUMB_ACROSS}  # fmt: skip
+                              "thumb": _THUMB_FAR}  # fmt: skip
 
 _POSES: dict[str, dict[str, _Angles]] = {
     "call": {**_FIST, "little": ((-4, 6, 4), -8), "thumb": _THUMB_OUT},
     "dislike": {**_FIST, "thumb": ((-14, -6, -10), 2)},
     "fist": _FIST,
-    "four": {**_OPEN, "thumb": ((34, 46, 42), -2, 26)},
+    "four": {**_OPEN, "thumb": ((40, 38, 44), 10, 14)},
     "like": {**_FIST, "thumb": ((-14, -6, -10), 2)},
     "mute": {**_FIST, "index": ((2, 4, 2), 0)},
     "ok": {"index": ((44, 58, 34), -3), "middle": ((20, 18, 8), 0), "ring": ((10, 12, 6), 0),
@@ -65,7 +65,7 @@ _POSES: dict[str, dict[str, _Angles]] = {
     "stop": _TOGETHER,
     "stop_inverted": _TOGETHER,
     "three": {**_OPEN, "index": ((0, 3, 2), 4), "ring": ((4, 6, 3), -4),
-              "little": ((74, 92, 48), 10), "thumb": ((36, 52, 46), -4, 30)},
+              "little": ((76, 92, 48), 8), "thumb": ((44, 36, 46), 26, 4)},
     "two_up": _TWO,
     "two_up_inverted": _TWO,
     "three2": {**_FIST, "index": ((-2, 3, 1), 5), "middle": ((-2, 3, 1), -6),
@@ -81,7 +81,7 @@ _UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 # (yaw, pitch, roll) in degrees about the camera's y, x and z axes, applied to the upright hand.
 _VIEWS: dict[str, tuple[float, float, float]] = {
     "call": (-15, 5, -35), "dislike": (15, 8, 105), "fist": (-8, 6, 4), "like": (205, -5, 98),
-    "mute": (-62, 0, 6), "ok": (-22, 4, 2), "one": (-8, 4, 2), "palm": (-4, 4, 0),
+    "mute": (-38, 0, 4), "ok": (-22, 4, 2), "one": (-8, 4, 2), "palm": (-4, 4, 0),
     "peace": (-6, 4, 2), "stop_inverted": (176, 0, 2), "two_up_inverted": (174, 0, 2),
     "peace_inverted": (174, 0, 2), "three2": (-8, 4, -6), "no_gesture": (-40, 10, 20),
 }  # fmt: skip

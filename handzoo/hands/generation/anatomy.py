@@ -23,14 +23,14 @@ DORSAL = np.array([0.0, 1.0, 0.0])
 # Knuckle (MCP), base of the metacarpal, direction in the plan (degrees of spread towards the
 # thumb) and pitch towards the palm, phalanges to PIP, DIP and tip, overall girth of the finger.
 _KNUCKLE = {
-    "index": (6.0, -0.5, 26.0), "middle": (3.5, 2.2, 4.5),
-    "ring": (9.5, 0.8, -16.0), "little": (19.0, -3.2, -34.0),
+    "index": (6.0, -0.5, 24.6), "middle": (3.5, 2.2, 4.2),
+    "ring": (9.5, 0.8, -15.4), "little": (18.5, -3.0, -32.6),
 }  # fmt: skip
 _CARPUS = {
     "index": (82.0, 0.5, 13.0), "middle": (82.0, 2.0, 4.0),
     "ring": (82.0, 1.5, -6.0), "little": (81.0, -1.0, -15.0),
 }  # fmt: skip
-_SPREAD = {"index": 5.5, "middle": 0.5, "ring": -5.0, "little": -12.5}
+_SPREAD = {"index": 5.0, "middle": 0.5, "ring": -4.2, "little": -10.5}
 _PITCH = {"index": 3.0, "middle": 3.0, "ring": 4.0, "little": 5.0}
 _PHALANGES = {
     "index": (42.0, 24.5, 23.0), "middle": (46.0, 28.5, 24.0),
@@ -139,7 +139,7 @@ def _finger(name: str, base: np.ndarray, directions: np.ndarray, lengths: np.nda
     frames = [_frame(direction, roll) for direction in directions]
     forward, dorsal, radial = (np.stack([frame[axis] for frame in frames]) for axis in range(3))
     points = [base]
-    for direction, length in zip(forward, lengths):
+    for direction, length in zip(forward, lengths, strict=True):
         points.append(points[-1] + direction * length)
     return Finger(name, np.stack(points[:3]), points[3], forward, dorsal, radial,
                   np.asarray(lengths, dtype=float), girth, web)  # fmt: skip
@@ -151,10 +151,10 @@ def build_anatomy(shape: ShapeParameters | None = None) -> Anatomy:
     ``size`` is not applied here: it scales the finished surface about the wrist.
     """
     shape = shape or ShapeParameters()
-    length = 1.0 + 0.045 * shape.finger_length
+    length = 1.0 + 0.05 * shape.finger_length
     width = 1.0 + 0.045 * shape.palm_width
     palm = 1.0 + 0.04 * shape.palm_length
-    girth = 1.0 + 0.055 * shape.girth
+    girth = 1.0 + 0.065 * shape.girth
     ratio = {"index": 1 - 0.03 * shape.ring_over_index, "ring": 1 + 0.03 * shape.ring_over_index,
              "middle": 1.0, "little": 1 + 0.02 * shape.ring_over_index}  # fmt: skip
 
@@ -179,5 +179,5 @@ def build_anatomy(shape: ShapeParameters | None = None) -> Anatomy:
         thumb_scale * np.array(_THUMB_LENGTHS), THUMB_ROLL, girth, 0.0,
     )  # fmt: skip
     carpus = {name: in_palm(point) for name, point in _CARPUS.items()}
-    return Anatomy(fingers, carpus, WRIST.copy(), WRIST_CUT, width, 1.0 + 0.1 * shape.palm_fullness,
-                   shape.taper, 1.0 + 0.5 * shape.knuckles, girth)  # fmt: skip
+    return Anatomy(fingers, carpus, WRIST.copy(), WRIST_CUT, width, 1.0 + 0.14 * shape.palm_fullness,
+                   shape.taper, 1.0 + 0.6 * shape.knuckles, girth)  # fmt: skip

@@ -83,7 +83,7 @@ def _tip_order(layout: Layout) -> np.ndarray:
     for digit, name in enumerate(DIGIT_ORDER):
         slots = list(dict.fromkeys(wanted[:, digit].tolist()))
         cap = layout.caps[name]
-        for slot, vertex in zip(slots, [cap[5], *cap[:5]]):
+        for slot, vertex in zip(slots, [cap[5], *cap[:5]], strict=False):
             here, there = place[vertex], order[slot]
             order[slot], order[here] = vertex, there
             place[vertex], place[there] = slot, here

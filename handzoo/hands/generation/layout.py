@@ -153,6 +153,7 @@ def split_quads(layout: Layout, vertices: np.ndarray) -> np.ndarray:
     first = np.linalg.norm(vertices[a] - vertices[c], axis=1)
     second = np.linalg.norm(vertices[b] - vertices[d], axis=1)
     # A margin keeps the choice the same on both sides of nearly square quads.
-    one = np.where((first <= second + 1e-3)[:, None], np.stack([a, b, c], 1), np.stack([a, b, d], 1))
-    two = np.where((first <= second + 1e-3)[:, None], np.stack([a, c, d], 1), np.stack([b, c, d], 1))
+    along = (first <= second + 1e-3)[:, None]
+    one = np.where(along, np.stack([a, b, c], 1), np.stack([a, b, d], 1))
+    two = np.where(along, np.stack([a, c, d], 1), np.stack([b, c, d], 1))
     return np.concatenate([one, two, layout.triangles])[:, ::-1]

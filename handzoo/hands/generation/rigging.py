@@ -43,7 +43,7 @@ def digit_coordinates(
     along = offset @ finger.forward[0]
     across = np.linalg.norm(offset - along[:, None] * finger.forward[0], axis=1)
     starts = np.concatenate([[0.0], np.cumsum(finger.lengths)])
-    for loop, (bone, t) in zip(layout.loops[name], loop_positions(finger)):
+    for loop, (bone, t) in zip(layout.loops[name], loop_positions(finger), strict=True):
         along[loop] = starts[bone] + t
     along[layout.caps[name]] = starts[3] - 1.0
     return along, across
@@ -60,13 +60,13 @@ def skinning_weights(layout: Layout, anatomy: Anatomy, vertices: np.ndarray) -> 
     # Which ray a palm vertex follows: by its distance to the rays, in the plan.
     share = np.stack([np.exp(-((coordinates[name][1] / 12.0) ** 2)) for name in FINGER_ORDER], 1)
     share /= share.sum(1, keepdims=True)
-    for number, name in enumerate(FINGER_ORDER):
+    for number in range(len(FINGER_ORDER)):
         own = digits == number + 2
         share[own] = 0.0
         share[own, number] = 1.0
     share[digits == 1] = 0.0
     # Webs between two fingers stay partly with the palm.
-    firm = np.where(digits == 0, 0.55 + 0.45 * (2 * share.max(1) - 1).clip(0, 1), 1.0)
+    firm = np.where(digits == 0, 0.4 + 0.6 * (2 * share.max(1) - 1).clip(0, 1), 1.0)
     for number, name in enumerate(FINGER_ORDER):
         along, _ = coordinates[name]
         finger, first = anatomy.fingers[name], FIRST_JOINT[name]
@@ -99,7 +99,7 @@ def _diffuse(layout: Layout, weights: np.ndarray, digits: np.ndarray) -> np.ndar
     degree = np.bincount(edges.ravel(), minlength=layout.count)[:, None]
     soft = digits == 0
     soft[layout.loops["thumb"][:2].ravel()] = True
-    for _ in range(3):
+    for _ in range(5):
         mean = np.zeros_like(weights)
         np.add.at(mean, edges[:, 0], weights[edges[:, 1]])
         np.add.at(mean, edges[:, 1], weights[edges[:, 0]])
@@ -114,11 +114,11 @@ def joint_regressor(layout: Layout, anatomy: Anatomy, vertices: np.ndarray) -> n
     regressor = np.zeros((16, layout.count))
     digits = vertex_digits(layout)
     for name, first in FIRST_JOINT.items():
-        near = {1: 4, 2: 7} if name == "thumb" else {1: 3 - 1, 2: 6}
-        for bone, middle in near.items():
-            loops = layout.loops[name]
-            index = middle - 1 if name == "thumb" else middle
-            _solve_row(regressor, first + bone, loops[index], vertices, targets)
+        loops = layout.loops[name]
+        # The loops at the two outer joints; the thumb's knuckle sits askew in its relaxed loops.
+        middle, end = (loops[2:5].ravel(), loops[7]) if name == "thumb" else (loops[2], loops[6])
+        _solve_row(regressor, first + 1, middle, vertices, targets)
+        _solve_row(regressor, first + 2, end, vertices, targets)
         candidates = np.flatnonzero(
             (np.linalg.norm(vertices - targets[first], axis=1) < (30 if name == "thumb" else 21))
             & ((digits == 0) | (digits == (1 if name == "thumb" else -1)))

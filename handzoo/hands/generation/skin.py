@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from handzoo.hands.generation.anatomy import FINGER_ORDER, WRIST, Anatomy, Finger
-from handzoo.hands.generation.layout import AROUND, Layout, edges_of
+from handzoo.hands.generation.layout import AROUND, Layout
 from handzoo.hands.generation.surface import HandSurface
 
 # Axial position of the palm rows relative to the knuckles, mm (negative: towards the wrist).
 _ROWS = (None, 11.5, 2.5, -8.0, -23.0, -41.0, -60.0)
 _CLOSING_X = 86.0
-_CAP_ANGLE = np.radians(18.0)
+_THUMB_FREE = 3  # loops of the thumb that lie in the palm; two more relax with them
+_CAP_TILT = 0.48  # tangent of the angle between the tip and the five vertices around it
 _ANGLES = np.arange(AROUND) * 2 * np.pi / AROUND
+_FOLD = np.clip(0.6 - 1.6 * np.cos(_ANGLES), 0.0, 1.0)  # 1 on the side of the index finger
 
 
 def loop_positions(finger: Finger) -> list[tuple[int, float]]:
@@ -84,17 +86,10 @@ def _guess_palm(layout: Layout, anatomy: Anatomy, vertices: np.ndarray) -> None:
                 vertices[layout.top[0, 3 * i + 3], 0] += 1.5
                 vertices[layout.bottom[0, 3 * i + 3], 0] += 0.5
     # The life line: the palm side of the thumb's hole runs along the foot of the thenar.
-    for row, inward in ((3, 6.0), (4, 15.0), (5, 20.0), (6, 20.0)):
+    for row, inward in ((3, 6.0), (4, 14.0), (5, 16.0), (6, 12.0)):
         for c in range(6):
             vertices[layout.bottom[row, c], 2] -= inward * (1 - c / 6.0)
             vertices[layout.bottom[row, c], 1] -= 4.0
-
-
-def _wrist_ring(count: int, center: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:
-    angles = np.arange(count) * 2 * np.pi / count + 0.2 / count
-    direction = np.stack([np.zeros(count), 0.62 * np.sin(angles), np.cos(angles)], 1)
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    return np.tile([x, center[1], center[2]], (count, 1)), direction
 
 
 def fit_mesh(layout: Layout, anatomy: Anatomy, rounds: int = 60) -> np.ndarray:
@@ -107,48 +102,68 @@ def fit_mesh(layout: Layout, anatomy: Anatomy, rounds: int = 60) -> np.ndarray:
     vertices = np.zeros((layout.count, 3))
     _guess_palm(layout, anatomy, vertices)
     fixed = np.zeros(layout.count, bool)
-    for name, finger in anatomy.fingers.items():
-        positions = loop_positions(finger)
-        for number, (bone, t) in enumerate(positions):
-            center, radial, upward = _loop_frame(finger, bone, t)
-            rays = np.cos(_ANGLES)[:, None] * radial + np.sin(_ANGLES)[:, None] * upward
-            loop = layout.loops[name][number]
-            vertices[loop] = surface.cast(np.tile(center, (AROUND, 1)), rays, 20.0)
-            fixed[loop] = number >= (3 if finger.is_thumb else 1)
-        _cap(layout, surface, finger, vertices)
-        fixed[layout.caps[name]] = True
-    center = anatomy.wrist
-    for ring, x in ((layout.closing, center[0] - (WRIST[0] - _CLOSING_X)),
-                    (layout.boundary, center[0] + anatomy.cut)):  # fmt: skip
-        origin, rays = _wrist_ring(len(ring), center, x)
-        vertices[ring] = surface.cast(origin, rays, 45.0)
-    fixed[layout.boundary] = True
+    targets, origins, rays = [], [], []
 
-    edges = edges_of(np.concatenate([layout.quads[:, [0, 1, 2]], layout.quads[:, [0, 2, 3]],
-                                     layout.triangles]))  # fmt: skip
-    ring_edges = np.concatenate([layout.quads[:, [i, (i + 1) % 4]] for i in range(4)])
-    ring_edges = np.unique(np.sort(np.concatenate([
-        ring_edges, layout.triangles[:, [0, 1]], layout.triangles[:, [1, 2]],
-        layout.triangles[:, [2, 0]]]), axis=1), axis=0)  # fmt: skip
-    del edges
+    def aim(ring: np.ndarray, origin: np.ndarray, directions: np.ndarray) -> None:
+        targets.append(ring)
+        origins.append(np.broadcast_to(origin, directions.shape))
+        rays.append(directions)
+
+    for name, finger in anatomy.fingers.items():
+        for number, (bone, t) in enumerate(loop_positions(finger)):
+            center, radial, upward = _loop_frame(finger, bone, t)
+            loop = layout.loops[name][number]
+            aim(loop, center, np.cos(_ANGLES)[:, None] * radial + np.sin(_ANGLES)[:, None] * upward)
+            fixed[loop] = number >= (_THUMB_FREE + 2 if finger.is_thumb else 1)
+        aim(layout.caps[name], *_cap_rays(finger))
+        fixed[layout.caps[name]] = True
+    closing, boundary = layout.closing, layout.boundary
+    aim(closing, *_wrist_rays(len(closing), anatomy.wrist + [_CLOSING_X - WRIST[0], 0, 0]))
+    aim(boundary, *_wrist_rays(len(boundary), anatomy.wrist + [anatomy.cut, 0, 0]))
+    fixed[boundary] = True
+    vertices[np.concatenate(targets)] = surface.cast(np.concatenate(origins), np.concatenate(rays))
+
+    # The thumb's first loops fan out across the fold between thumb and index finger, where a ray
+    # would run on through the palm: there they start between the palm and the free thumb.
+    thumb = layout.loops["thumb"]
+    root, firm = vertices[layout.base_loops["thumb"]], vertices[thumb[_THUMB_FREE]]
+    for number in range(_THUMB_FREE):
+        part = (number + 1) / (_THUMB_FREE + 1)
+        between = (1 - part) * root + part * firm
+        vertices[thumb[number]] += _FOLD[:, None] * (between - vertices[thumb[number]])
+
     free = ~fixed
     vertices[free] = surface.project(vertices[free], 8)
-    degree = np.bincount(ring_edges.ravel(), minlength=layout.count)[:, None]
+    edges = _relaxation_edges(layout)
+    degree = np.bincount(edges.ravel(), minlength=layout.count)[:, None]
     for _ in range(rounds):
         mean = np.zeros_like(vertices)
-        np.add.at(mean, ring_edges[:, 0], vertices[ring_edges[:, 1]])
-        np.add.at(mean, ring_edges[:, 1], vertices[ring_edges[:, 0]])
+        np.add.at(mean, edges[:, 0], vertices[edges[:, 1]])
+        np.add.at(mean, edges[:, 1], vertices[edges[:, 0]])
         vertices[free] += 0.35 * (mean / degree - vertices)[free]
         vertices[free] = surface.project(vertices[free], 1)
     vertices[free] = surface.project(vertices[free], 3)
     return vertices
 
 
-def _cap(layout: Layout, surface: HandSurface, finger: Finger, vertices: np.ndarray) -> None:
+def _relaxation_edges(layout: Layout) -> np.ndarray:
+    """Edges (E,2) of quads and triangles, without the quads' diagonals: they would pull askew."""
+    sides = [layout.quads[:, [i, (i + 1) % 4]] for i in range(4)]
+    sides += [layout.triangles[:, [i, (i + 1) % 3]] for i in range(3)]
+    return np.unique(np.sort(np.concatenate(sides), axis=1), axis=0)
+
+
+def _wrist_rays(count: int, center: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Origin (3,) and directions (count,3) of a ring around the wrist."""
+    angles = np.arange(count) * 2 * np.pi / count + 0.2 / count
+    direction = np.stack([np.zeros(count), 0.62 * np.sin(angles), np.cos(angles)], 1)
+    return center, direction / np.linalg.norm(direction, axis=1, keepdims=True)
+
+
+def _cap_rays(finger: Finger) -> tuple[np.ndarray, np.ndarray]:
+    """Origin (3,) and directions (6,3) of a finger tip's cap: five around the tip."""
     center, radial, upward = _loop_frame(finger, 2, finger.lengths[2] - 9.0)
-    forward = finger.forward[2]
-    angles = _CAP_ANGLE + np.arange(5) * 2 * np.pi / 5 - np.radians(36.0) + np.radians(18.0)
-    rays = np.cos(angles)[:, None] * radial + np.sin(angles)[:, None] * upward
-    rays = np.concatenate([0.42 * rays + forward, forward[None]])
-    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    vertices[layout.caps[finger.name]] = surface.cast(np.tile(center, (6, 1)), rays, 20.0)
+    angles = np.arange(5) * 2 * np.pi / 5
+    around = np.cos(angles)[:, None] * radial + np.sin(angles)[:, None] * upward
+    rays = np.concatenate([_CAP_TILT * around + finger.forward[2], finger.forward[2][None]])
+    return center, rays / np.linalg.norm(rays, axis=1, keepdims=True)

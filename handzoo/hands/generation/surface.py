@@ -8,6 +8,7 @@ flesh merges, and small at the fingers, which must stay apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -40,7 +41,9 @@ class Tube:
         width, dorsal, palmar = self.profile(np.clip(t, self.start, self.end)).T
         height = np.where(y > 0, dorsal, palmar)
         cap = np.where(t > inner, self.caps[1], self.caps[0])
-        return _scaled(np.stack([z, y, t - inner], -1), np.stack([width, height, cap], -1))
+        return _scaled(
+            np.stack([z, y, _blunted(t - inner, cap)], -1), np.stack([width, height, cap], -1)
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,12 @@ def _scaled(offset: np.ndarray, radii: np.ndarray) -> np.ndarray:
     return level * (level - 1.0) / np.maximum(slope, 1e-6)
 
 
+def _blunted(axial: np.ndarray, cap: np.ndarray) -> np.ndarray:
+    """Axial offset that keeps an end full for longer than an ellipsoid does."""
+    ratio = np.abs(axial) / cap
+    return axial * np.sqrt(np.minimum(ratio, 1.0)) ** 0.7
+
+
 def _tube(origin: np.ndarray, forward: np.ndarray, dorsal: np.ndarray, start: float, end: float,
           caps: tuple[float, float], knots: list[tuple[float, float, float, float]],
           scale: float = 1.0) -> Tube:  # fmt: skip
@@ -74,13 +83,13 @@ def _finger_tube(finger: Finger, anatomy: Anatomy) -> Tube:
     """Free finger: pads between the creases, knuckles at the joints, a rounded tip."""
     first, second, third = finger.lengths
     pip, dip, tip = first, first + second, first + second + third
-    k, slim = anatomy.knuckles, 1.0 - 0.05 * anatomy.taper
+    k, slim = anatomy.knuckles, 1.0 - 0.055 * anatomy.taper
     knots = [
         (-14.0, 9.2, 7.6, 9.5),
-        (0.0, 10.0, 9.0 + 0.4 * k, 10.5),
-        (finger.web * 0.9, 9.3, 7.7, 9.6),
-        (0.5 * (finger.web + pip), 8.9, 7.5, 9.1),
-        (pip, 8.8 + 0.5 * k, 7.8 + 0.6 * k, 7.7),
+        (0.0, 10.2, 9.2 + 0.5 * k, 10.5),
+        (finger.web * 0.9, 10.1, 7.8, 9.9),
+        (0.5 * (finger.web + pip), 9.3, 7.5, 9.5),
+        (pip, 8.7 + 0.7 * k, 7.6 + 0.9 * k, 7.7),
         (0.5 * (pip + dip) + 1.0, 8.2, 6.9, 8.2),
         (dip, (7.9 + 0.35 * k) * slim, (6.5 + 0.35 * k) * slim, 6.7 * slim),
         (dip + 0.45 * third, 7.7 * slim, 5.7 * slim, 7.5 * slim),
@@ -93,7 +102,7 @@ def _finger_tube(finger: Finger, anatomy: Anatomy) -> Tube:
 
 def _thumb_parts(thumb: Finger, anatomy: Anatomy) -> list[Tube]:
     metacarpal, proximal, distal = thumb.lengths
-    k, slim, girth = anatomy.knuckles, 1.0 - 0.05 * anatomy.taper, thumb.girth
+    k, slim, girth = anatomy.knuckles, 1.0 - 0.055 * anatomy.taper, thumb.girth
     parts = [
         ([(-10.0, 11.0, 10.0, 12.0), (0.5 * metacarpal, 11.0, 9.6, 12.5),
           (metacarpal, 10.2 + 0.5 * k, 8.8 + 0.6 * k, 10.3), (metacarpal + 9, 9.6, 8.2, 10.0)],
@@ -102,7 +111,7 @@ def _thumb_parts(thumb: Finger, anatomy: Anatomy) -> list[Tube]:
           (0.5 * proximal, 9.6, 7.8, 10.0), (proximal, 9.8 + 0.4 * k, 7.7 + 0.5 * k, 8.7),
           (proximal + 8, 9.0, 6.6, 8.6)], -9.0, proximal + 8.0, (9.0, 8.0)),
         ([(-8.0, 9.4, 7.8, 8.6), (0.0, (9.9 + 0.3 * k) * slim, 7.7 + 0.4 * k, 8.5),
-          (0.5 * distal, 9.9 * slim, 6.6 * slim, 9.2 * slim),
+          (0.5 * distal, 9.7 * slim, 6.6 * slim, 9.2 * slim),
           (distal - 6.0, 9.2 * slim, 6.0 * slim, 7.8 * slim),
           (distal, 8.4 * slim, 5.4 * slim, 6.8 * slim)], -8.0, distal, (8.0, 13.0)),
     ]  # fmt: skip
@@ -147,14 +156,18 @@ class HandSurface:
             axes = _orthonormal(end - start, np.array([0.0, 1.0, 0.0]))
             knots = [
                 (-12.0, 11.0, 11.0, 13.0),
-                (0.45 * span, 10.6, 9.6, 12.6 * full),
-                (span - 8.0, 11.3, 9.3, 13.0 * full),
+                (0.45 * span, 10.6, 9.0, 12.4 * full),
+                (span - 8.0, 11.3, 8.6, 13.0 * full),
                 (span + 10.0, 10.6, 8.0 + 0.6 * anatomy.knuckles, 11.2),
             ]
             scale = girth * (0.9 if name == "little" else 1.0)
             parts.append(
                 _tube(start, axes[0], axes[1], -12.0, span + 10.0, (10.0, 12.0), knots, scale)
             )
+            # The head of the metacarpal shows as a knuckle.
+            radii = np.array([8.0, 4.6, 5.0]) * scale
+            parts.append(Ellipsoid(end + axes[1] * (3.7 + 0.9 * anatomy.knuckles) * scale
+                                   - 2.0 * axes[0], axes, radii))  # fmt: skip
         wrist = anatomy.wrist
         knots = [(-26.0, 29.0, 14.0, 16.0), (-12.0, 28.5, 14.5, 16.0), (0.0, 27.5, 15.0, 16.5),
                  (14.0, 27.0, 15.5, 17.0), (40.0, 27.5, 16.0, 18.0)]  # fmt: skip
@@ -166,26 +179,27 @@ class HandSurface:
         thumb = anatomy.fingers["thumb"]
         little = anatomy.fingers["little"]
         middle = thumb.point(0.5 * thumb.lengths[0])
-        thenar = _orthonormal(thumb.forward[0] + np.array([0.0, 0.05, -0.15]), np.array([0, 1.0, 0]))
+        up = np.array([0.0, 1.0, 0.0])
+        thenar = _orthonormal(thumb.forward[0] + np.array([0.0, 0.05, -0.15]), up)
         parts.append(Ellipsoid(middle + np.array([0.0, -4.5, -8.0]), thenar,
-                               np.array([28.0, 11.5 * full, 15.0]) * girth))  # fmt: skip
+                               np.array([29.0, 13.0 * full, 16.0]) * girth))  # fmt: skip
         ray = anatomy.carpus["little"] - little.joints[0]
         parts.append(Ellipsoid(little.joints[0] + 0.72 * ray + np.array([0.0, -8.0, -5.0]),
-                               _orthonormal(-ray, np.array([0, 1.0, 0])),
+                               _orthonormal(-ray, up),
                                np.array([31.0, 11.0 * full, 13.0]) * girth))  # fmt: skip
         # The fold between thumb and index finger.
         index = anatomy.fingers["index"]
         inner = thumb.point(0.62 * thumb.lengths[0])
         outer = index.joints[0] + np.array([14.0, -3.0, 0.0])
         parts.append(Ellipsoid(0.5 * (inner + outer) + np.array([6.0, 0.0, 0.0]),
-                               _orthonormal(inner - outer, np.array([0, 1.0, 0])),
+                               _orthonormal(inner - outer, up),
                                np.array([21.0, 7.0, 13.0]) * girth))  # fmt: skip
         # Pads under the knuckles reach into the webs.
-        for first, second in zip(FINGER_ORDER, FINGER_ORDER[1:]):
+        for first, second in pairwise(FINGER_ORDER):
             one, two = anatomy.fingers[first], anatomy.fingers[second]
             center = 0.5 * (one.point(0.45 * one.web) + two.point(0.45 * two.web))
             parts.append(Ellipsoid(center + np.array([0.0, -1.5, 0.0]),
-                                   _orthonormal(one.forward[0] + two.forward[0], np.array([0, 1.0, 0])),
+                                   _orthonormal(one.forward[0] + two.forward[0], up),
                                    np.array([11.0, 7.5, 8.0]) * girth))  # fmt: skip
         return parts
 
@@ -197,29 +211,31 @@ class HandSurface:
         # 0 in the palm, 1 beyond the web.
         beyond = np.clip((web + 8.0 - points[:, 0]) / 14.0, 0.0, 1.0)
         beyond = beyond * beyond * (3 - 2 * beyond)
-        radius = 3.2 * (1 - beyond) + 0.7 * beyond
+        radius = 3.4 * (1 - beyond) + 0.7 * beyond
         fields = np.stack([part(points) for part in (*self.free, *self.thumb, *self.palm)])
         low = fields.min(0)
         return low - radius * np.log(np.exp(-(fields - low) / radius).sum(0))
 
-    def gradient(self, points: np.ndarray, step: float = 0.05) -> np.ndarray:
-        """Gradient (N,3) by central differences."""
-        shifts = np.concatenate([np.eye(3), -np.eye(3)]) * step
-        values = self((points[None] + shifts[:, None]).reshape(-1, 3)).reshape(6, -1)
-        return ((values[:3] - values[3:]) / (2 * step)).T
+    def value_and_gradient(
+        self, points: np.ndarray, step: float = 0.05
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distance (N,) and its gradient (N,3), from four samples at a tetrahedron's corners."""
+        corners = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+        samples = points[None] + step * corners[:, None]
+        values = self(samples.reshape(-1, 3)).reshape(4, -1)
+        return values.mean(0), values.T @ corners / (4 * step)
 
     def project(self, points: np.ndarray, iterations: int = 4) -> np.ndarray:
         """Move points (N,3) to the surface along the gradient (damped Newton steps)."""
         for _ in range(iterations):
-            slope = self.gradient(points)
-            norm = np.maximum((slope**2).sum(-1), 0.09)
-            step = self(points) / norm
+            value, slope = self.value_and_gradient(points)
+            step = value / np.maximum((slope**2).sum(-1), 0.09)
             points = points - np.clip(step, -6, 6)[:, None] * slope
         return points
 
-    def cast(self, origin: np.ndarray, direction: np.ndarray, reach: float = 26.0) -> np.ndarray:
+    def cast(self, origin: np.ndarray, direction: np.ndarray, reach: float = 40.0) -> np.ndarray:
         """First exit (N,3) from the flesh along unit directions (N,3) from origins (N,3)."""
-        steps = np.linspace(0.0, reach, 53)
+        steps = np.linspace(0.0, reach, 81)
         samples = origin[:, None] + direction[:, None] * steps[None, :, None]
         values = self(samples.reshape(-1, 3)).reshape(len(origin), -1)
         outside = values > 0
