@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from handzoo.errors import ConfigError
@@ -102,7 +101,8 @@ class PAT(Backbone):
         if pretrained is True:
             pretrained = False if custom else f"poolformer_{arch.lower()}"
         self.pretrained = pretrained or None
-        rates = torch.linspace(0, drop_path, sum(depths)).tolist()
+        last = max(sum(depths) - 1, 1)
+        rates = [drop_path * block / last for block in range(sum(depths))]
         self.stem = PatchEmbed(3, widths[0], 7, 4, 2)
         stages = []
         for index, (depth, width) in enumerate(zip(depths, widths, strict=True)):

@@ -62,7 +62,7 @@ def read_weights(path: str | Path) -> Mapping[str, Tensor]:
 
     try:
         return read_state_dict(path)
-    except Exception as error:
+    except (ValueError, OSError) as error:
         raise ResourceError(
             f"{path} cannot be read as weights ({error}). Delete it so that it is fetched again, "
             "or replace it by a safetensors or weights-only torch file."

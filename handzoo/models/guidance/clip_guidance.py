@@ -85,7 +85,7 @@ class CLIPGuidance(Guidance):
             text_encoder or {"type": "OpenCLIP"}, key="text_encoder"
         )
         width = feature_channels[-1]
-        self.fuse = nn.Linear(2 * self.text_encoder.embed_dim, width)
+        self.fuse = nn.Linear(2 * self.text_encoder.out_channels, width)
         self.project = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, channels)
         )

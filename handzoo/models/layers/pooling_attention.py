@@ -35,7 +35,7 @@ def bin_means(x: Tensor, dim: int, bins: int = BINS) -> Tensor:
 
 def bin_matrix(size: int, like: Tensor, bins: int = BINS) -> Tensor:
     """Adaptive average pooling as a matrix (bins, size) with the dtype and device of ``like``."""
-    matrix = torch.zeros(bins, size)
+    matrix = torch.zeros(bins, size, dtype=torch.float64)
     for row, (a, b) in enumerate(bin_edges(size, bins)):
         matrix[row, a:b] = 1.0 / (b - a)
     return matrix.to(like)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +36,25 @@ class FitReport:
 
 
 def read_state_dict(path: str | Path) -> Mapping[str, Tensor]:
-    """Read tensors by name from a safetensors file or a weights-only torch file."""
+    """Read tensors by name from a safetensors file or a weights-only torch file.
+
+    Raises:
+        ValueError: the file is neither.
+    """
     if Path(path).suffix == ".safetensors":
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(str(path))
-    state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            return load_file(str(path))
+        except SafetensorError as error:
+            raise ValueError(f"not a safetensors file: {error}") from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"not a weights-only torch file: {error}") from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"holds a {type(state).__name__} and not tensors by name")
     for key in ("state_dict", "model"):
         if isinstance(state.get(key), Mapping):
             return state[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from handzoo.hands.camera import pixels_to_normalized, weak_perspective_project
@@ -67,17 +68,20 @@ class HandLoss(Loss):
 
     def _vertices(self, prediction: HandPrediction, targets: HandTargets) -> dict[str, Tensor]:
         valid = targets.vertices_valid
-        distance = (prediction.vertices - targets.vertices).abs()
+        wanted = _known(targets.vertices, valid)
+        distance = (prediction.vertices - wanted).abs()
         losses = {"loss_vertices": self.vertices * masked_mean(distance, valid)}
         if self.coarse and prediction.coarse_vertices is not None:
-            distance = (prediction.coarse_vertices - self.down @ targets.vertices).abs()
+            distance = (prediction.coarse_vertices - self.down @ wanted).abs()
             weight = self.vertices * self.coarse
             losses["loss_vertices_coarse"] = weight * masked_mean(distance, valid)
         return losses
 
     def _joints3d(self, prediction: HandPrediction, targets: HandTargets) -> dict[str, Tensor]:
+        wanted = _known(targets.joints3d, targets.joints3d_valid)
+
         def term(joints: Tensor) -> Tensor:
-            squared = (joints - targets.joints3d).square()
+            squared = (joints - wanted).square()
             return self.joints3d * masked_mean(squared, targets.joints3d_valid)
 
         return {
@@ -86,7 +90,8 @@ class HandLoss(Loss):
         }
 
     def _joints2d(self, prediction: HandPrediction, targets: HandTargets) -> dict[str, Tensor]:
-        wanted = pixels_to_normalized(targets.joints2d, self.image_size)
+        pixels = _known(targets.joints2d, targets.joints2d_valid)
+        wanted = pixels_to_normalized(pixels, self.image_size)
 
         def term(joints: Tensor) -> Tensor:
             projected = weak_perspective_project(joints, prediction.camera)
@@ -97,3 +102,10 @@ class HandLoss(Loss):
             "loss_joints2d": term(prediction.joints),
             "loss_joints2d_mesh": term(prediction.joints_from_vertices),
         }
+
+
+def _known(values: Tensor, valid: Tensor) -> Tensor:
+    """``values`` with zeros where they are not annotated, whatever a data set left there."""
+    while valid.dim() < values.dim():
+        valid = valid.unsqueeze(-1)
+    return torch.where(valid, values, 0)

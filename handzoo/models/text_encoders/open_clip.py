@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from handzoo.errors import ConfigError, ResourceError, suggest
 from handzoo.models.layers.state import read_state_dict
-from handzoo.models.text_encoders.weights import BUNDLED, read_small_clip
+from handzoo.models.text_encoders.weights import read_small_clip
 from handzoo.registry import TEXT_ENCODERS, current_key_path
 from handzoo.resources import STAND_IN, resolve
 
@@ -33,8 +33,8 @@ class FrozenCLIP:
         self._text: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def encode(self, pixels: Tensor, prompts: Sequence[str]) -> Tensor:
-        """(B, 3, H, W) in [0, 1] and B prompts -> (B, 2 E), image and text, each of unit length."""
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, E) of unit length."""
         with torch.autocast(pixels.device.type, enabled=False):
             self.model.to(pixels.device)
             pixels = pixels.float()
@@ -43,18 +43,19 @@ class FrozenCLIP:
                     pixels, (self.size, self.size), mode="bilinear", antialias=True
                 )
             pixels = (pixels - self.mean.to(pixels)) / self.std.to(pixels)
-            image = self.model.encode_image(pixels, normalize=True)
-            return torch.cat([image, self.encode_text(prompts).to(image)], 1)
+            return self.model.encode_image(pixels, normalize=True)
 
     @torch.no_grad()
     def encode_text(self, prompts: Sequence[str]) -> Tensor:
         """(B, E) of unit length; a prompt is encoded once, since the encoder is frozen."""
+        device = next(self.model.parameters()).device
         unknown = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._text]
         if unknown:
-            device = next(self.model.parameters()).device
-            encoded = self.model.encode_text(self.tokenizer(unknown).to(device), normalize=True)
+            with torch.autocast(device.type, enabled=False):
+                tokens = self.tokenizer(unknown).to(device)
+                encoded = self.model.encode_text(tokens, normalize=True)
             self._text.update(zip(unknown, encoded, strict=True))
-        return torch.stack([self._text[prompt] for prompt in prompts])
+        return torch.stack([self._text[prompt].to(device) for prompt in prompts])
 
 
 @TEXT_ENCODERS.register_module()
@@ -71,7 +72,7 @@ class OpenCLIP(nn.Module):
         weights: a safetensors file, instead of the resource's usual places.
 
     Attributes:
-        embed_dim: E, width of an image's or a prompt's feature.
+        out_channels: E, width of an image's or a prompt's feature.
 
     Raises:
         ConfigError: open_clip has no such architecture.
@@ -92,7 +93,7 @@ class OpenCLIP(nn.Module):
                 f"{suggest(model, open_clip.list_models())}"
             )
         self.model, self.pretrained, self.weights = model, pretrained, weights
-        self.embed_dim: int = config["embed_dim"]
+        self.out_channels: int = config["embed_dim"]
         self._frozen: FrozenCLIP | None = None
 
     def init_weights(self) -> None:
@@ -115,11 +116,11 @@ class OpenCLIP(nn.Module):
         tag = "" if self.pretrained == "openai" else f"@{self.pretrained}"
         use = resolve(f"clip/{self.model}{tag}", self.weights)
         if use.status == STAND_IN:
-            small, config = read_small_clip(BUNDLED)
-            if config["embed_dim"] != self.embed_dim:
+            small, config = read_small_clip(use.path.parent)
+            if config["embed_dim"] != self.out_channels:
                 raise ResourceError(
                     f"the bundled CLIP has features of {config['embed_dim']}, {self.model} of "
-                    f"{self.embed_dim}: use model='ViT-B-32', or get the real one. {use.how}"
+                    f"{self.out_channels}: use model='ViT-B-32', or get the real one. {use.how}"
                 )
             tokenizer = open_clip.SimpleTokenizer(
                 context_length=config["text_cfg"]["context_length"]
@@ -153,4 +154,13 @@ class OpenCLIP(nn.Module):
         Returns:
             (B, 2 E): image feature, then text feature, each of unit length.
         """
-        return self.frozen().encode(pixels, prompts)
+        image = self.encode_image(pixels)
+        return torch.cat([image, self.encode_text(prompts).to(image)], 1)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> (B, E) of unit length."""
+        return self.frozen().encode_image(pixels)
+
+    def encode_text(self, prompts: Sequence[str]) -> Tensor:
+        """B sentences -> (B, E) of unit length."""
+        return self.frozen().encode_text(prompts)
