@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("handzoo.evaluation.benchmark_cli:main", "parameters, MACs, latency, FPS"),
     "compare": ("handzoo.zoo.compare:main", "several models on one benchmark, with a report"),
     "browse": ("handzoo.apis.browse:main", "look at annotated, augmented samples"),
+    "label-gestures": ("handzoo.apis.label_gestures:main", "label gestures from 3D joints"),
+    "benchmark-data": ("handzoo.apis.benchmark_data:main", "pictures a second of a pipeline"),
     "synthesize": ("handzoo.synthesis.cli:main", "render a data set of hands"),
     "export": ("handzoo.apis.export:main", "write a model as ONNX"),
     "publish": ("handzoo.zoo.publish:main", "turn a checkpoint into published weights"),
@@ -49,7 +51,7 @@ def _exists(module: str) -> bool:
 def usage() -> str:
     """What ``handzoo --help`` prints."""
     lines = ["usage: handzoo COMMAND [arguments]    (handzoo COMMAND --help says more)", ""]
-    lines += [f"  {name:<13} {text}" for name, (_, text) in available().items()]
+    lines += [f"  {name:<14} {text}" for name, (_, text) in available().items()]
     return "\n".join(lines)
 
 

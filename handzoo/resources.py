@@ -222,6 +222,9 @@ def _data(marker: str, how: str, has_sample: bool = False) -> Callable[..., Reso
         if root.resolve() == sample:
             return ResourceUse(name, STAND_IN, str(sample), how, "HandZoo's bundled sample")
         if root.is_dir() and next(root.glob(marker), None) is not None:
+            if has_sample and next(root.glob("*_meta.json"), None) is not None:
+                note = "rendered by HandZoo's synthesis"
+                return ResourceUse(name, STAND_IN, str(root), how, note)
             return ResourceUse(name, REAL, str(root), how)
         if path is not None:
             raise ResourceError(

@@ -101,7 +101,8 @@ def nearest_gestures(
     Args:
         joints: (N, 21, 3) metres.
         templates: (19, 21, 3) metres, in the order of ``GESTURES``, upright in the camera frame.
-        threshold: metres of mean joint distance above which a hand is ``no_gesture``.
+        threshold: metres of mean joint distance above which a hand is ``no_gesture``; so is a
+            hand nearest to that class's own template, a relaxed hand.
 
     Returns:
         indices (N,) into ``GESTURES``, and the aligned mean distance (N,) in metres of the nearest
@@ -109,14 +110,11 @@ def nearest_gestures(
     """
     distance, angle = procrustes_to_templates(joints, templates)
     between, _ = procrustes_to_templates(templates, templates)
-    rest = GESTURES.index("no_gesture")
-    distance[:, rest] = np.inf
-    between[:, rest] = np.inf
     best = distance.argmin(axis=1)
     twins = between[best] < _TWIN_DISTANCE
     chosen = np.where(twins, angle, np.inf).argmin(axis=1)
     nearest = distance[np.arange(len(joints)), best]
-    return np.where(nearest <= threshold, chosen, rest), nearest
+    return np.where(nearest <= threshold, chosen, GESTURES.index("no_gesture")), nearest
 
 
 def procrustes_to_templates(

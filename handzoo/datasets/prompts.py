@@ -110,13 +110,15 @@ def parse_prompt(prompt: str) -> ParsedPrompt:
 def table1_prompts() -> list[str]:
     """Every prompt that Table 1 spells: image phrase, hand phrase, background word.
 
-    "a photo of right" already names the side, so it does not meet "right hand with".
+    "a photo of right" already names the side: it does not meet "right hand with", and its prompt
+    is also that of "a photo of" with "right hand with", so it is listed once.
     """
-    return [
+    prompts = (
         f"{image} {hand} {background} background"
         for image, hand, background in product(IMAGE_PHRASES, HAND_PHRASES, BACKGROUNDS)
         if not (image.endswith("right") and hand.startswith("right"))
-    ]
+    )
+    return list(dict.fromkeys(prompts))
 
 
 class PromptBuilder:
