@@ -19,7 +19,8 @@ from handzoo.errors import DataError
 from handzoo.hands.gestures import GESTURES
 
 LABELS_FILE = "gesture_labels.json"
-_TWIN_DISTANCE = 0.004
+# Metres; twins are the same pose of the same hand, seen from another side.
+_TWIN_DISTANCE = 0.0005
 
 
 def read_labels(cache: AnnotationCache, root: Path, split: str, count: int) -> ArrayStore | None:
