@@ -1,8 +1,11 @@
-"""Evaluate a submission file: python tools/evaluate.py PRED.json --data ROOT [--out DIR]."""
+"""Evaluate a submission file: python tools/evaluate.py PRED.json --data ROOT [--help]."""
 
 import sys
+from pathlib import Path
 
-from handzoo.evaluation.evaluate_cli import main
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from handzoo.cli import tool  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tool("evaluate")

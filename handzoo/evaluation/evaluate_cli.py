@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from handzoo.errors import DataError, HandZooError
+from handzoo.errors import DataError
 from handzoo.evaluation.evaluate import HandSet, evaluate_hands
 from handzoo.evaluation.protocol import Protocol
 from handzoo.evaluation.results import EvaluationResult, file_sha256
@@ -28,7 +27,9 @@ The aligned (PA-) and unaligned (CS-) figures are those of the official evaluati
 def build_parser() -> argparse.ArgumentParser:
     """Arguments of tools/evaluate.py."""
     parser = argparse.ArgumentParser(
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="evaluate",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("predictions", type=Path, metavar="PRED", help="pred.json or pred.zip")
     parser.add_argument(
@@ -104,34 +105,33 @@ def _data_root(given: Path | None) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run tools/evaluate.py. -> exit status."""
+    """Run tools/evaluate.py. -> exit status.
+
+    Raises:
+        DataError: a file is missing or has another format; ``handzoo.cli`` prints it.
+    """
     from rich.console import Console
 
     arguments = build_parser().parse_args(argv)
     console = Console()
-    try:
-        with collect_resources() as report:
-            root = _data_root(arguments.data)
-            started = time.perf_counter()
-            submission = read_submission(arguments.predictions)
-            result = evaluate_submission(
-                submission,
-                root,
-                arguments.split,
-                workers=arguments.workers,
-                model=arguments.predictions.name,
-                resources=report.rows(),
-                notes=[
-                    f"sha256 of {arguments.predictions.name}: {file_sha256(arguments.predictions)}"
-                ],
-            )
-            seconds = time.perf_counter() - started
-        console.print(report.table())
-        console.print(result.table())
-        console.print(f"read and evaluated in {seconds:.1f} s")
-        if arguments.out:
-            console.print(f"written: {result.save(arguments.out)}")
-    except HandZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with collect_resources() as report:
+        root = _data_root(arguments.data)
+        started = time.perf_counter()
+        submission = read_submission(arguments.predictions)
+        digest = file_sha256(arguments.predictions)
+        result = evaluate_submission(
+            submission,
+            root,
+            arguments.split,
+            workers=arguments.workers,
+            model=arguments.predictions.name,
+            resources=report.rows(),
+            notes=[f"sha256 of {arguments.predictions.name}: {digest}"],
+        )
+        seconds = time.perf_counter() - started
+    console.print(report.table())
+    console.print(result.table())
+    console.print(f"read and evaluated in {seconds:.1f} s")
+    if arguments.out:
+        console.print(f"written: {result.save(arguments.out)}")
     return 0

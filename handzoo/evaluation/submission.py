@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +196,9 @@ def _regular_shape(skeleton: bytes) -> tuple[int, int] | None:
 def _flat_numbers(raw: bytes) -> np.ndarray | None:
     """All numbers of the text in order, or None if one cannot be read."""
     try:
-        return np.fromstring(raw.translate(None, b"[] \n\r\t").decode("ascii"), sep=",")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # text that it stops at
+            return np.fromstring(raw.translate(None, b"[]").decode("ascii"), sep=",")
     except (ValueError, DeprecationWarning):
         return None
 
@@ -222,6 +225,10 @@ def _checked_array(data: object, what: str) -> np.ndarray:
             if not isinstance(row, list) or len(row) != 3:
                 raise DataError(f"{what}: sample {index} holds {row!r:.60} where [x, y, z] belongs")
     try:
-        return np.array(data, dtype=np.float64)
+        array = np.array(data, dtype=np.float64)  # null becomes NaN
     except (TypeError, ValueError) as error:
         raise DataError(f"{what}: something is not a number: {error}") from error
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=(1, 2)))
+    if len(bad):
+        raise DataError(f"{what}: sample {bad[0]} holds something that is not a number")
+    return array
