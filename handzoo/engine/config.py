@@ -49,9 +49,15 @@ def resolve_config(name_or_path: str | os.PathLike[str]) -> Path:
             "`handzoo list` shows the models that are there."
         )
     raise ConfigError(
-        f"no model is called {text!r}. {suggest(text, model_names())} "
+        f"no model is called {text!r}. {suggest(text, _names())} "
         "`handzoo list` shows the models that are there."
     )
+
+
+def _names() -> set[str]:
+    """Every name that :func:`resolve_config` takes."""
+    by_rule = {f"{path.parent.name}_{path.stem}" for path in configs_root().glob("[!_]*/*.py")}
+    return by_rule | set(model_names())
 
 
 def _stems() -> list[str]:

@@ -27,6 +27,7 @@ from handzoo.resources import collect_resources
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from torch import nn
 
     from handzoo.engine.runner import HandRunner
 
@@ -126,6 +127,7 @@ def _run(cfg: Config, require_real: bool, dry_run: bool) -> TrainResult:
         runner.run_info.resources = report
         # Build what opens resources now, so that the table comes before the first step.
         _ = runner.train_loop, runner.val_loop if cfg.get("val_dataloader") else None
+        read_frozen_encoders(runner.model)
         announce(runner)
         runner.train()
     loop = runner.train_loop
@@ -304,6 +306,14 @@ def make_runner(cfg: Config) -> HandRunner:
         seed=runner.seed,
     )
     return runner
+
+
+def read_frozen_encoders(model: nn.Module) -> None:
+    """Read the weights of frozen encoders now, which would otherwise wait for the first batch."""
+    guidance = getattr(getattr(model, "module", model), "guidance", None)
+    for module in guidance.modules() if guidance is not None else ():
+        if callable(getattr(module, "init_weights", None)):
+            module.init_weights()
 
 
 def announce(runner: HandRunner) -> None:

@@ -85,7 +85,8 @@ def test_resumption_is_exact_with_persistent_workers(make_config):
 
 def test_same_seed_gives_the_same_run_and_another_seed_does_not(make_config):
     first, same, other = (
-        train(make_config(name), epochs=1, seed=seed) for name, seed in zip("abc", (1, 1, 2))
+        train(make_config(name), epochs=1, seed=seed)
+        for name, seed in zip("abc", (1, 1, 2), strict=True)
     )
     assert_same_state(first.work_dir / "last.pth", same.work_dir / "last.pth")
     a, b = (weights(run.work_dir / "last.pth")["head.weight"] for run in (first, other))
@@ -135,9 +136,8 @@ def test_iteration_limit_ends_training_with_a_validation(make_config):
 def test_single_bad_steps_are_left_out(make_config):
     result = train(make_config(model={"type": "ToyEstimator", "poison": [2, 5]}))
     assert result.iteration == 18
-    assert all(
-        torch.isfinite(value).all() for value in weights(result.work_dir / "last.pth").values()
-    )
+    saved = weights(result.work_dir / "last.pth")
+    assert all(torch.isfinite(value).all() for value in saved.values())
 
 
 def test_bad_step_changes_no_weight(make_config):

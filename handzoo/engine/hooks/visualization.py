@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
@@ -19,7 +20,8 @@ from handzoo.registry import HOOKS
 class HandVisualizationHook(Hook):
     """Draw the first hands of every validation and test with the runner's visualizer.
 
-    The same samples are drawn each time, so that one sees them get better.
+    The same samples are drawn each time, so that one sees them get better. The visualizer must
+    have ``draw_sample``, as :class:`~handzoo.visualization.visualizer.HandVisualizer` has.
 
     Args:
         num_samples: hands per validation.
@@ -71,14 +73,13 @@ class HandVisualizationHook(Hook):
         for image, sample in zip(data_batch["inputs"], outputs or (), strict=False):
             if self._drawn >= self.num_samples:
                 return
-            name = f"{mode}/hand_{self._drawn:02d}"
-            out_file = None
+            panel = runner.visualizer.draw_sample(to_picture(image), sample.cpu())
+            runner.visualizer.add_image(f"{mode}/hand_{self._drawn:02d}", panel, step=step)
             if self.out_dir is not None:
                 folder = Path(runner.work_dir) / self.out_dir
-                out_file = str(folder / f"{mode}_{self._drawn:02d}_{step:07d}.png")
-            runner.visualizer.add_datasample(
-                name, to_picture(image), sample.cpu(), step=step, out_file=out_file
-            )
+                folder.mkdir(parents=True, exist_ok=True)
+                file = folder / f"{mode}_{self._drawn:02d}_{step:07d}.png"
+                cv2.imwrite(str(file), cv2.cvtColor(panel, cv2.COLOR_RGB2BGR))
             self._drawn += 1
 
 
