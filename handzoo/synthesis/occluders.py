@@ -37,7 +37,7 @@ def _signed_power(value: Tensor, exponent: float) -> Tensor:
     return value.sign() * value.abs().clamp(min=1e-9) ** exponent
 
 
-def occluder_mesh(occluder: Occluder, rows: int = 40, columns: int = 56) -> tuple[Tensor, Tensor]:
+def occluder_mesh(occluder: Occluder, rows: int = 32, columns: int = 44) -> tuple[Tensor, Tensor]:
     """Points (V, 3) in the object's frame, m, and faces (F, 3) of the closed surface."""
     latitude = torch.linspace(-torch.pi / 2, torch.pi / 2, rows)[:, None]
     longitude = torch.linspace(0, 2 * torch.pi, columns + 1)[None, :-1]

@@ -19,7 +19,6 @@ from handzoo.synthesis.occluders import (
     occluder_material,
     occluder_mesh,
 )
-from handzoo.synthesis.rasterize import interpolate, rasterize
 from handzoo.synthesis.shading import Lighting, ShadowMap, shade
 from handzoo.synthesis.skin import (
     Material,
@@ -28,12 +27,9 @@ from handzoo.synthesis.skin import (
     build_skin_surface,
     skin_material,
 )
-from handzoo.synthesis.surface import (
-    Subdivision,
-    ambient_occlusion,
-    vertex_areas,
-    vertex_normals,
-)
+from handzoo.synthesis.surface import Subdivision, ambient_occlusion, vertex_areas
+from handzoo.visualization.rasterize import interpolate, rasterize
+from handzoo.visualization.renderer import vertex_normals
 
 HAND, ARM, SLEEVE, OBJECT = range(4)
 
@@ -154,13 +150,14 @@ class HandRenderer:
         K = torch.as_tensor(body.K, dtype=torch.float32, device=self.device)
         projected = points @ K.T
         pixels = projected[:, :2] / projected[:, 2:].clamp(min=1e-3)
-        return torch.cat([(pixels + 0.5) * scale, points[:, 2:]], 1)
+        # Pixel x covers [x - 1/2, x + 1/2] and is cut into finer pixels there.
+        return torch.cat([(pixels + 0.5) * scale - 0.5, points[:, 2:]], 1)
 
     def _visible_share(self, body: Body, vertices: Tensor, points: Tensor, faces: Tensor) -> float:
         """Share of the hand's outline that nothing hides, from a coarse picture."""
         small, scale = 64, 64 / body.size
-        alone = rasterize(self._screen(vertices, body, scale), self.model.faces, small)
-        every = rasterize(self._screen(points, body, scale), faces, small)
+        alone = rasterize(self._screen(vertices, body, scale), self.model.faces, (small, small))
+        every = rasterize(self._screen(points, body, scale), faces, (small, small))
         seen = (every.face < len(self.model.faces)).sum()
         return float(seen) / max(len(alone.face), 1)
 
@@ -244,7 +241,9 @@ class HandRenderer:
         all_points, all_faces = torch.cat(all_points), torch.cat(all_faces)
 
         fine = body.size * self.supersample
-        fragments = rasterize(self._screen(all_points, body, self.supersample), all_faces, fine)
+        fragments = rasterize(
+            self._screen(all_points, body, self.supersample), all_faces, (fine, fine)
+        )
         values = torch.cat([all_points, torch.cat(all_normals), torch.cat(all_attributes)], 1)
         values = interpolate(values, all_faces, fragments)
         kind = torch.cat(all_kinds)[fragments.face]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from handzoo.synthesis.rasterize import rasterize
 from handzoo.synthesis.skin import Material
+from handzoo.visualization.rasterize import rasterize
 
 #: How far light creeps round the terminator by scattering under skin, per colour (red most).
 WRAP = (0.34, 0.15, 0.09)
@@ -72,8 +72,8 @@ class ShadowMap:
         axes = torch.stack([right, torch.linalg.cross(right, direction), -direction])
         texel = 2 * extent / size
         local = (points - center) @ axes.T
-        screen = torch.cat([local[:, :2] / texel + size / 2, local[:, 2:] + 2.0], 1)
-        fragments = rasterize(screen, faces, size, perspective=False)
+        screen = torch.cat([local[:, :2] / texel + (size - 1) / 2, local[:, 2:] + 2.0], 1)
+        fragments = rasterize(screen, faces, (size, size), perspective=False)
         depth = torch.full((size * size,), torch.inf, device=points.device)
         seen = screen[faces[fragments.face], 2] * fragments.barycentric
         depth[fragments.pixel] = seen.sum(1)

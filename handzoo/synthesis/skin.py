@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from handzoo.hands.models import HandModel
 from handzoo.synthesis.noise import SolidNoise
-from handzoo.synthesis.surface import vertex_normals
+from handzoo.visualization.renderer import vertex_normals
 
 #: Linear-light reflectance of skin without pigment and the absorption of its two pigments.
 BLOODLESS = (0.78, 0.56, 0.45)

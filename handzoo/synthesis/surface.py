@@ -1,4 +1,4 @@
-"""Making a coarse mesh look smooth: normals, curved subdivision, ambient occlusion.
+"""Making a coarse mesh look smooth: curved subdivision and ambient occlusion.
 
 Annotations stay on the 778 vertices; pictures are drawn from a subdivided surface that passes
 through them, so that outlines are round and a mask still fits the annotated mesh.
@@ -10,17 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-
-
-def vertex_normals(points: Tensor, faces: Tensor) -> Tensor:
-    """Unit normals (V, 3), the mean of the adjacent faces weighted by area."""
-    a, b, c = points[faces].unbind(1)
-    face_normals = torch.linalg.cross(b - a, c - a)
-    total = torch.zeros_like(points)
-    for corner in range(3):
-        total.index_add_(0, faces[:, corner], face_normals)
-    return F.normalize(total, dim=1)
 
 
 def vertex_areas(points: Tensor, faces: Tensor) -> Tensor:
@@ -79,12 +68,16 @@ def ambient_occlusion(points: Tensor, normals: Tensor, areas: Tensor) -> Tensor:
     Every vertex stands for a disc of its area (Bunnell, GPU Gems 2, chapter 14). Only discs whose
     front or back hides part of the receiver's upper half space count.
     """
-    offset = points[None] - points[:, None]
-    distance2 = (offset**2).sum(-1) + 1e-7
-    direction = offset * distance2.rsqrt()[..., None]
-    receiver = (direction * normals[:, None]).sum(-1).clamp(min=0)
-    emitter = (direction * normals[None]).sum(-1)
-    # A neighbour on the same smooth sheet faces the same way and hides nothing.
-    emitter = (-emitter).clamp(min=0) + 0.35 * emitter.clamp(min=0)
-    shadow = areas[None] * receiver * emitter / (torch.pi * distance2 + areas[None])
+    # Matrix products instead of (V, V, 3) differences; centred, so that little is cancelled.
+    points = points - points.mean(0)
+    squares = (points**2).sum(1)
+    distance2 = (squares[:, None] + squares[None] - 2 * points @ points.T).clamp(min=1e-8)
+    own = (points * normals).sum(1)
+    receiver = normals @ points.T - own[:, None]
+    emitter = own[None] - points @ normals.T
+    # A neighbour on the same smooth sheet faces the same way and hides nothing, so that light
+    # leaving a disc's back counts less.
+    emitter = torch.where(emitter < 0, -emitter, 0.35 * emitter)
+    shadow = areas[None] * receiver.clamp(min=0) * emitter
+    shadow = shadow / (distance2 * (torch.pi * distance2 + areas[None]))
     return (1 - 1.6 * shadow.sum(1)).clamp(0, 1)
