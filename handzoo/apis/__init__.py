@@ -1,0 +1,1 @@
+"""What notebooks and commands call: inference, browsing, export."""

@@ -1,0 +1,328 @@
+"""Hands in pictures and videos, in three lines.
+
+Example:
+    >>> from handzoo import HandInferencer
+    >>> results = HandInferencer('cliphand_s24_freihand', 'checkpoint.pth')('hand.jpg')
+    >>> results.save('out')
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from handzoo.apis.boxes import (
+    CENTER_FRACTION,
+    Detector,
+    HandBox,
+    central_square,
+    is_right_hand,
+    parse_boxes,
+    square_around,
+)
+from handzoo.apis.inputs import Input, Picture, iterate, list_inputs
+from handzoo.apis.results import HandResult, ImageResult, Results
+from handzoo.datasets.transforms.geometry import (
+    crop_affine,
+    homogeneous,
+    mirror_affine,
+    transform_points,
+    warp,
+)
+from handzoo.errors import ConfigError
+from handzoo.hands.camera import normalized_to_pixels, weak_perspective_project, weak_to_translation
+from handzoo.resources import active_report, collect_resources
+from handzoo.visualization.renderer import mirrored_faces
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+logger = logging.getLogger("handzoo")
+
+_FRAME = "metres; camera frame x right, y down, z forward; joints3d and vertices from the wrist"
+
+
+class HandInferencer:
+    """Predict hands in images, folders, videos and arrays.
+
+    Args:
+        model: model name, config path, config, or an estimator that is ready.
+        checkpoint: weights.
+        device: ``cuda`` where there is one, else ``cpu``, if None.
+        detector: finds the hands of a picture: a callable from an (H, W, 3) uint8 RGB array to a
+            list of :class:`~handzoo.apis.boxes.HandBox`; ``none``: one hand in the middle of
+            every picture that comes without boxes.
+        batch_size: crops that the network sees at once.
+        box_factor: enlargement of a box to the square crop.
+        center_fraction: part of the picture's shorter side that is cut out without a box; the
+            default is that of FreiHAND's crop, with which the models are trained.
+
+    Raises:
+        ConfigError: unknown model, or ``detector`` is neither callable nor ``none``.
+        CheckpointError: the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Config | nn.Module,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | None = None,
+        detector: Detector | str | None = "none",
+        batch_size: int = 8,
+        box_factor: float = 1.5,
+        center_fraction: float = CENTER_FRACTION,
+    ) -> None:
+        if not (callable(detector) or detector in (None, "none")):
+            raise ConfigError(
+                f"detector: expected 'none' or a callable from an RGB picture to HandBoxes, "
+                f"got {detector!r}."
+            )
+        self.detector = detector if callable(detector) else None
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.batch_size = max(1, int(batch_size))
+        self.box_factor = box_factor
+        self.center_fraction = center_fraction
+        with contextlib.ExitStack() as stack:
+            report = active_report() or stack.enter_context(collect_resources())
+            self.estimator, cfg = self._load(model, checkpoint)
+            resources = report.rows()
+        self.crop_size = _crop_size(cfg)
+        self.faces = self.estimator.topology.faces.cpu().numpy()
+        name = cfg.get("model_name") if cfg is not None else None
+        self.info: dict[str, Any] = {
+            "model": name or (str(model) if isinstance(model, (str, os.PathLike)) else "estimator"),
+            "checkpoint": str(checkpoint) if checkpoint is not None else None,
+            "resources": resources,
+            "frame": _FRAME,
+        }
+
+    def _load(self, model: Any, checkpoint: Any) -> tuple[nn.Module, Any]:
+        if isinstance(model, nn.Module):
+            if checkpoint is not None:
+                raise ConfigError("checkpoint: load it into the estimator that is passed.")
+            return model.to(self.device).eval(), None
+        from handzoo.engine.build import load_estimator
+
+        if checkpoint is None:
+            logger.warning("no checkpoint is given: predictions come from untrained weights")
+        return load_estimator(model, checkpoint, self.device)
+
+    def __call__(
+        self,
+        inputs: Input | Sequence[Input],
+        boxes: Any = None,
+        hand: str = "right",
+        K: np.ndarray | float | None = None,
+    ) -> Results:
+        """Predict and keep all results (for long videos, see :meth:`stream`).
+
+        Args: see :meth:`stream`.
+
+        Returns:
+            One :class:`~handzoo.apis.results.ImageResult` for each image or frame, in order;
+            ``.save(out_dir)`` writes pictures, meshes and ``predictions.json``.
+        """
+        return Results(self.stream(inputs, boxes, hand, K), self.info)
+
+    def stream(
+        self,
+        inputs: Input | Sequence[Input],
+        boxes: Any = None,
+        hand: str = "right",
+        K: np.ndarray | float | None = None,
+    ) -> Iterator[ImageResult]:
+        """Predict picture by picture; a picture that cannot be read does not stop the others.
+
+        Args:
+            inputs: image, folder, video, (H, W, 3) uint8 RGB array, or a list of these.
+            boxes: hands of the pictures, which then the detector is not asked about: a mapping
+                from path or file name to boxes, or, for a single picture, its boxes. A box is
+                ``(x0, y0, x1, y1)`` in pixels, ``{'box': ..., 'hand': 'left'}``, or a HandBox.
+            hand: ``right`` or ``left``, where neither box nor detector says.
+            K: (3, 3) camera of the pictures, or their focal length in pixels; guessed from their
+                size if None.
+
+        Yields:
+            Results in the order of the inputs.
+
+        Raises:
+            DataError: an input is not there, or a box has the wrong form.
+        """
+        listed = list_inputs(inputs)
+        known = _known_boxes(boxes, len(listed), hand)
+        default_right = is_right_hand(hand)
+        for batch in self._batches(iterate(listed), known, default_right):
+            yield from self._predict(batch, K)
+
+    def _batches(
+        self,
+        pictures: Iterable[Picture],
+        known: Mapping[str, list[HandBox]] | list[HandBox] | None,
+        is_right: bool,
+    ) -> Iterator[list[tuple[Picture, list[_Crop]]]]:
+        """Pictures with their crops, so many that the crops fill a batch."""
+        batch: list[tuple[Picture, list[_Crop]]] = []
+        waiting = 0
+        for picture in pictures:
+            crops = [] if picture.image is None else self._crops(picture, known, is_right)
+            if picture.error:
+                logger.warning("skipped: %s", picture.error)
+            batch.append((picture, crops))
+            waiting += len(crops)
+            if waiting >= self.batch_size or len(batch) >= 4 * self.batch_size:
+                yield batch
+                batch, waiting = [], 0
+        if batch:
+            yield batch
+
+    def _crops(
+        self,
+        picture: Picture,
+        known: Mapping[str, list[HandBox]] | list[HandBox] | None,
+        is_right: bool,
+    ) -> list[_Crop]:
+        found = _lookup(known, picture.source)
+        if found is None and self.detector is not None:
+            found = list(self.detector(picture.image))
+        if found is None:
+            square = central_square(picture.image, self.center_fraction)
+            return [_Crop(picture.image, *square, self.crop_size, is_right)]
+        return [
+            _Crop(
+                picture.image,
+                *square_around(box, self.box_factor),
+                self.crop_size,
+                box.is_right,
+                box.score,
+            )
+            for box in found
+        ]
+
+    @torch.no_grad()
+    def _predict(
+        self, batch: list[tuple[Picture, list[_Crop]]], K: np.ndarray | float | None
+    ) -> Iterator[ImageResult]:
+        crops = [crop for _, of_picture in batch for crop in of_picture]
+        hands = []
+        for start in range(0, len(crops), self.batch_size):
+            part = crops[start : start + self.batch_size]
+            data = {"inputs": [crop.tensor for crop in part]}
+            inputs = self.estimator.data_preprocessor(data, False)["inputs"]
+            samples = self.estimator(inputs, None, mode="predict")
+            hands += [self._result(*pair, K) for pair in zip(part, samples, strict=True)]
+        ready = iter(hands)
+        for picture, of_picture in batch:
+            yield ImageResult(
+                picture.source,
+                picture.image,
+                [next(ready) for _ in of_picture],
+                picture.frame,
+                picture.fps,
+                picture.error,
+            )
+
+    def _result(self, crop: _Crop, sample: Any, K: np.ndarray | float | None) -> HandResult:
+        camera, joints, vertices = (
+            getattr(sample, name).detach().cpu().float()
+            for name in ("pred_camera", "pred_joints", "pred_vertices")
+        )
+        projected = weak_perspective_project(joints[None], camera[None])[0]
+        in_crop = normalized_to_pixels(projected, self.crop_size).double().numpy()
+        picture_camera = _picture_camera(crop.picture_size, K)
+        mirror = np.array([1.0 if crop.is_right else -1.0, 1.0, 1.0])
+        # The crop's camera sees the mirror image of a left hand.
+        crop_camera = homogeneous(crop.affine) @ picture_camera @ np.diag(mirror)
+        translation = weak_to_translation(
+            camera[None], torch.from_numpy(crop_camera)[None].float(), self.crop_size
+        )[0]
+        faces = self.faces if crop.is_right else mirrored_faces(self.faces)
+        return HandResult(
+            joints3d=joints.numpy() * mirror.astype(np.float32),
+            vertices=vertices.numpy() * mirror.astype(np.float32),
+            joints2d=transform_points(cv2.invertAffineTransform(crop.affine), in_crop),
+            camera=camera.numpy(),
+            translation=translation.numpy() * mirror,
+            K=picture_camera,
+            affine=crop.affine,
+            crop_size=self.crop_size,
+            faces=faces,
+            is_right=crop.is_right,
+            box=crop.box,
+            score=crop.score,
+        )
+
+
+class _Crop:
+    """A square of a picture as the network takes it: a right hand, ``size`` pixels wide."""
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        center: np.ndarray,
+        side: float,
+        size: int,
+        is_right: bool,
+        score: float = 1.0,
+    ) -> None:
+        self.picture_size = image.shape[:2]
+        self.is_right = is_right
+        self.score = score
+        half = np.array([side / 2, side / 2])
+        self.box = np.concatenate((center - half, center + half))
+        width = image.shape[1]
+        if is_right:
+            self.affine = crop_affine(center, side, size)
+        else:
+            mirrored = crop_affine(np.array([width - 1 - center[0], center[1]]), side, size)
+            self.affine = mirrored @ homogeneous(mirror_affine(width))
+        crop = warp(image, self.affine, size, cv2.BORDER_CONSTANT, 0)
+        self.tensor: Tensor = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
+
+
+def _known_boxes(boxes: Any, num_inputs: int, hand: str) -> Any:
+    if boxes is None:
+        return None
+    if isinstance(boxes, Mapping) and "box" not in boxes:
+        return {str(name): parse_boxes(value, hand, str(name)) for name, value in boxes.items()}
+    if num_inputs != 1:
+        raise ConfigError("boxes: with several inputs, give a mapping from file name to boxes.")
+    return parse_boxes(boxes, hand)
+
+
+def _lookup(
+    known: Mapping[str, list[HandBox]] | list[HandBox] | None, source: str
+) -> list[HandBox] | None:
+    """Boxes of a picture by its path, or by its file name; None if nothing is known of it."""
+    if not isinstance(known, Mapping):
+        return known
+    return known.get(source, known.get(Path(source).name))
+
+
+def _picture_camera(picture_size: tuple[int, int], K: np.ndarray | float | None) -> np.ndarray:
+    """(3, 3) camera; without any knowledge its focal length is the picture's diagonal.
+
+    That is a diagonal field of view of 53 degrees, between a phone's and a webcam's.
+    """
+    if K is not None and np.ndim(K) == 2:
+        return np.asarray(K, dtype=np.float64)
+    height, width = picture_size
+    focal = float(np.hypot(height, width)) if K is None else float(K)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
+
+
+def _crop_size(cfg: Any) -> int:
+    """Side of the crop in the config's test pipeline; 224 if it does not say."""
+    loader = (cfg or {}).get("test_dataloader") or {}
+    for step in loader.get("dataset", {}).get("pipeline", ()):
+        if step.get("type", "").endswith("HandAffine") and "size" in step:
+            return int(step["size"])
+    return 224
