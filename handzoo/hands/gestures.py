@@ -27,7 +27,7 @@ _DIGITS = {"index": 0, "middle": 3, "little": 6, "ring": 9, "thumb": 12}
 # (flexion of the three joints, abduction[, twist]) of a digit, degrees.
 _Angles = tuple[tuple[float, float, float], float] | tuple[tuple[float, float, float], float, float]
 _STRAIGHT: _Angles = ((0, 2, 1), 0)
-_THUMB_OVER: _Angles = ((27, 31, 66), 22, 0)
+_THUMB_OVER: _Angles = ((26, 30, 60), 26, -4)
 _THUMB_ACROSS: _Angles = ((33, 29, 62), 35, -12)
 _THUMB_FAR: _Angles = ((43, 27, 60), 38, -2)
 _THUMB_OUT: _Angles = ((-8, -4, -6), 16)
@@ -45,7 +45,7 @@ _TOGETHER: dict[str, _Angles] = {
 }  # fmt: skip
 _TWO: dict[str, _Angles] = {**_FIST, "index": ((0, 2, 1), -4.2), "middle": ((0, 2, 1), 0.2),
                             "thumb": _THUMB_FAR}  # fmt: skip
-_PEACE: dict[str, _Angles] = {**_FIST, "index": ((-2, 3, 1), 6), "middle": ((-2, 3, 1), -8),
+_PEACE: dict[str, _Angles] = {**_FIST, "index": ((-2, 3, 1), 8), "middle": ((-2, 3, 1), -5),
                               "thumb": _THUMB_FAR}  # fmt: skip
 
 _POSES: dict[str, dict[str, _Angles]] = {

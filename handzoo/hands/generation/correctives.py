@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from handzoo.hands.conventions import MANO_PARENTS
 
 _STRENGTH = 0.92
+_KNUCKLE = 0.10
 _RIDGE = 2e-2
 
 
@@ -40,7 +41,13 @@ def wanted_skin(vertices: np.ndarray, weight: np.ndarray, center: np.ndarray, fo
     offset = vertices - center
     vector = turn.as_rotvec()
     skin = Rotation.from_rotvec(weight[:, None] * vector).apply(offset)
-    if np.linalg.norm(vector) > 1e-6:
+    angle = float(np.linalg.norm(vector))
+    # Bone shows on the outside of a bend: what lies away from its centre stands out a little.
+    if angle > 1e-6:
+        outward = np.cross(forward, vector / angle)
+        share = np.clip(offset @ outward / radius, 0.0, 1.0)
+        bone = _KNUCKLE * min(angle, 1.6) / 1.6 * 4 * weight * (1 - weight) * share
+        skin = skin * (1.0 + bone)[:, None]
         along = offset @ forward
         plane = Rotation.from_rotvec(0.5 * vector).apply(forward)
         height = skin @ plane
@@ -48,7 +55,8 @@ def wanted_skin(vertices: np.ndarray, weight: np.ndarray, center: np.ndarray, fo
         gap = 0.25 * np.clip(np.abs(along) / radius, 0.0, 1.5)
         close = np.linalg.norm(offset, axis=1) < 3.2 * radius
         over = np.where(along < 0, np.maximum(height + gap, 0.0), np.minimum(height - gap, 0.0))
-        active = close & (weight > 0) & ((along < -0.5) | ((along > 0.5) & (weight > 0.05)))
+        behind, before = (along < -0.5) & (weight < 0.5), (along > 0.5) & (weight > 0.5)
+        active = close & (weight > 0) & (behind | before)
         skin = skin - np.where(active, over, 0.0)[:, None] * plane
     return skin + center
 

@@ -12,6 +12,7 @@ from handzoo.hands.generation.skin import loop_positions
 _KNUCKLE_REACH = 15.0  # half widths (mm) of the blends across the joints
 _MIDDLE_REACH = 8.2
 _END_REACH = 7.4
+_WEB_HOLD = 0.38
 _THUMB_REACH = (20.0, 10.5, 9.0)
 
 
@@ -65,8 +66,6 @@ def skinning_weights(layout: Layout, anatomy: Anatomy, vertices: np.ndarray) -> 
         share[own] = 0.0
         share[own, number] = 1.0
     share[digits == 1] = 0.0
-    # Webs between two fingers stay partly with the palm.
-    firm = np.where(digits == 0, 0.4 + 0.6 * (2 * share.max(1) - 1).clip(0, 1), 1.0)
     for number, name in enumerate(FINGER_ORDER):
         along, _ = coordinates[name]
         finger, first = anatomy.fingers[name], FIRST_JOINT[name]
@@ -74,7 +73,7 @@ def skinning_weights(layout: Layout, anatomy: Anatomy, vertices: np.ndarray) -> 
         start = _step((along + 0.22 * np.clip(depth, -12, 9) - 1.0) / _KNUCKLE_REACH)
         middle = _step((along - finger.lengths[0]) / (_MIDDLE_REACH * finger.girth))
         end = _step((along - finger.lengths[:2].sum()) / (_END_REACH * finger.girth))
-        weights[:, first] = share[:, number] * firm * start * (1 - middle)
+        weights[:, first] = share[:, number] * start * (1 - middle)
         weights[:, first + 1] = share[:, number] * middle * (1 - end)
         weights[:, first + 2] = share[:, number] * end
     thumb, first = anatomy.fingers["thumb"], FIRST_JOINT["thumb"]
@@ -88,7 +87,7 @@ def skinning_weights(layout: Layout, anatomy: Anatomy, vertices: np.ndarray) -> 
     weights[:, first + 1] = start * middle * (1 - end)
     weights[:, first + 2] = start * middle * end
     weights[:, 0] = np.maximum(1.0 - weights[:, 1:].sum(1), 0.0)
-    return _diffuse(layout, weights, digits)
+    return _firm_webs(_diffuse(layout, weights, digits), digits)
 
 
 def _diffuse(layout: Layout, weights: np.ndarray, digits: np.ndarray) -> np.ndarray:
@@ -106,6 +105,17 @@ def _diffuse(layout: Layout, weights: np.ndarray, digits: np.ndarray) -> np.ndar
         weights = np.where(soft[:, None], 0.5 * weights + 0.5 * mean / degree, weights)
     weights[weights < 2e-3] = 0.0
     return weights / weights.sum(1, keepdims=True)
+
+
+def _firm_webs(weights: np.ndarray, digits: np.ndarray) -> np.ndarray:
+    """Where two fingers pull alike, in a web, half of the pull goes to the palm."""
+    pull = np.stack([weights[:, FIRST_JOINT[name]] for name in FINGER_ORDER], axis=1)
+    pull = np.sort(pull, axis=1)
+    tie = np.where(digits == 0, pull[:, -2] / np.maximum(pull[:, -1], 1e-9), 0.0)
+    weights = weights.copy()
+    weights[:, 1:] *= (1.0 - _WEB_HOLD * tie)[:, None]
+    weights[:, 0] += 1.0 - weights.sum(1)
+    return weights
 
 
 def joint_regressor(layout: Layout, anatomy: Anatomy, vertices: np.ndarray) -> np.ndarray:
