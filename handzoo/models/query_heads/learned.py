@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from handzoo.hands.conventions import NUM_JOINTS
 from handzoo.hands.topology import HandTopology
@@ -30,5 +30,5 @@ class LearnedQueries(QueryHead):
 
     def forward(self, features: Features) -> QueryOutput:
         """Return the tokens (B, 217, C) for every image of the batch."""
-        tokens: Tensor = self.tokens.to(features.maps[-1].dtype)
-        return QueryOutput(tokens.expand(len(features.maps[-1]), -1, -1))
+        # Copied and not expanded: torch's operation counter stumbles over views of parameters.
+        return QueryOutput(self.tokens.repeat(len(features.maps[-1]), 1, 1))

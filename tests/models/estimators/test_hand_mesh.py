@@ -1,4 +1,4 @@
-"""The estimator: modes, anchors of size and arithmetic, what checkpoints hold, and that it learns."""
+"""The estimator: modes, anchors of size and arithmetic, checkpoints, and that it learns."""
 
 import copy
 from pathlib import Path
@@ -211,7 +211,8 @@ def test_preprocessor_normalises_and_names_bad_batches():
     for channel in range(3):
         white = (1 - mean[channel]) / std[channel]
         assert out[0, channel, 0, 0].item() == pytest.approx(white, rel=1e-4)
-        assert out[1, channel, 0, 0].item() == pytest.approx(-mean[channel] / std[channel], rel=1e-4)
+        black = -mean[channel] / std[channel]
+        assert out[1, channel, 0, 0].item() == pytest.approx(black, rel=1e-4)
     with pytest.raises(DataError, match="have the sizes"):
         preprocessor({"inputs": [images[0], torch.zeros(3, 9, 9)]})
     with pytest.raises(DataError, match="expected RGB"):
