@@ -22,11 +22,18 @@ def expose(layer: Layer, rng: np.random.Generator) -> np.ndarray:
     covered = layer.alpha > 0.5
     level = float(layer.color[covered].mean()) if covered.any() else 0.3
     gain = (0.30 / max(level, 1e-3)) ** 0.45 * np.exp(rng.normal(0, 0.13))
-    light = layer.color * gain
-    # A soft shoulder keeps highlights from clipping hard, as film and cameras do.
-    alpha = layer.alpha[..., None]
-    high = np.maximum(light - 0.7 * alpha, 0)
-    return np.minimum(light, 0.7 * alpha) + 0.3 * (1 - np.exp(-high / 0.3))
+    return soften_highlights(layer.color * gain, layer.alpha)
+
+
+def soften_highlights(light: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Bends highlights into a shoulder, as film and cameras do, instead of clipping them.
+
+    Args:
+        light: (H, W, 3) linear, premultiplied by ``alpha`` (H, W).
+    """
+    knee = 0.7 * alpha[..., None]
+    high = np.maximum(light - knee, 0)
+    return np.minimum(light, knee) + 0.3 * (1 - np.exp(-high / 0.3))
 
 
 def cast_shadow(alpha: np.ndarray, lighting: Lighting, rng: np.random.Generator) -> np.ndarray:

@@ -51,7 +51,7 @@ def _vector(values: np.ndarray) -> torch.Tensor:
 
 def sample_tone(rng: np.random.Generator) -> SkinTone:
     """A person's skin, over the whole range of human tones."""
-    melanin = float(np.clip(rng.beta(1.1, 1.7) * 1.7, 0.02, 1.6))
+    melanin = float(np.clip(rng.beta(1.0, 1.6) * 2.2, 0.02, 2.0))
     polish = None
     if rng.random() < 0.08:
         polish = tuple(float(v) for v in rng.uniform(0.02, 0.6, 3) ** 1.5)

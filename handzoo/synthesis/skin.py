@@ -34,7 +34,7 @@ PALM_LINES = (
 
 @dataclass
 class SkinTone:
-    """One person's skin: pigment (0 pale to 1.6 deep), blood (redness), and its unevenness."""
+    """One person's skin: pigment (0 pale to 2 deep), blood (redness), and its unevenness."""
 
     melanin: float
     blood: float
