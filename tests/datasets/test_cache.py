@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import pickle
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fabricate import make_freihand
 
+import handzoo
 from handzoo.datasets import FreiHAND
 from handzoo.datasets import json_arrays as module
 from handzoo.datasets.cache import AnnotationCache, save_arrays
@@ -112,6 +114,11 @@ def test_read_only_data_is_cached_for_the_user(tmp_path, monkeypatch):
     folder = AnnotationCache(root).folder
     assert folder.is_relative_to(tmp_path / "user_cache")
     assert folder != AnnotationCache(tmp_path).folder
+
+
+def test_the_package_itself_is_never_written_to(tmp_path):
+    sample = Path(handzoo.__file__).parent / "assets" / "sample"
+    assert AnnotationCache(sample).folder.is_relative_to(tmp_path / "user_cache")
 
 
 def test_missing_source_names_the_file(tmp_path):

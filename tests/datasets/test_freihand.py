@@ -10,6 +10,8 @@ import torch
 from fabricate import make_freihand
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader
 
 from handzoo.datasets import FreiHAND
 from handzoo.datasets.freihand import VERSIONS, holdout_indices
@@ -213,6 +215,18 @@ def test_config_builds_through_the_registry(folder):
     assert len(dataset.metainfo["joint_names"]) == 21
     with pytest.raises(ConfigError, match="pipeline"):
         DATASETS.build({**cfg, "data_root": str(folder[0]), "pipeline": [dict(type="LoadHand")]})
+
+
+def test_mmengines_wrappers_and_loader_take_it(folder):
+    cfg = Config.fromfile(CONFIG).train_dataloader.dataset
+    cfg = {**cfg, "data_root": str(folder[0])}
+    parts = [{**cfg, "versions": (version,)} for version in ("gs", "auto")]
+    with DefaultScope.overwrite_default_scope("handzoo"):  # as the Runner sets it
+        both = DATASETS.build(dict(type="ConcatDataset", datasets=parts))
+    assert len(both) == 12 and both.metainfo["dataset"] == "freihand"
+    loader = DataLoader(both, batch_size=4, num_workers=2, collate_fn=pseudo_collate)
+    ids = [s.sample_id for batch in loader for s in batch["data_samples"]]
+    assert ids == [*range(6), *range(18, 24)]
 
 
 def test_green_screen_is_called_green(tmp_path):

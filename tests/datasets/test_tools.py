@@ -4,10 +4,14 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 from fabricate import make_freihand, make_rhd
+from mmengine.config import Config
 
 from handzoo.apis import benchmark_data, browse
 from handzoo.datasets.transforms.geometry import crop_affine, warp
+from handzoo.engine.config import load_config
+from handzoo.registry import DATASETS
 
 
 def test_browse_draws_what_is_annotated(tmp_path, capsys):
@@ -36,10 +40,6 @@ def test_browse_is_reproducible(tmp_path):
 
 def test_points_stand_for_a_mesh_without_faces(tmp_path):
     make_freihand(tmp_path, unique=1)
-    from mmengine.config import Config
-
-    from handzoo.registry import DATASETS
-
     cfg = Config.fromfile("configs/_base_/datasets/freihand.py").train_dataloader.dataset
     dataset = DATASETS.build({**cfg, "data_root": str(tmp_path)})
     pictures = browse.draw_sample(dataset[0], faces=None)
@@ -69,3 +69,9 @@ def test_benchmark_prints_rates(tmp_path, capsys):
     figures = json.loads(report.read_text())
     assert figures["samples"] == 8 and figures["samples_per_s_one_process"] > 10
     assert "warp_ratio" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["freihand", "rhd", "dexter_object", "hagrid"])
+def test_configs_name_only_what_exists(name):
+    cfg = load_config(f"configs/_base_/datasets/{name}.py")
+    assert cfg.test_dataloader.dataset.type == cfg.dataset_type
