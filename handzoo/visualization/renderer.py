@@ -208,10 +208,10 @@ def overlay_weak_perspective(
         (S, S, 3) uint8.
     """
     size = image.shape[0]
-    K = weak_perspective_intrinsics(size)
-    camera = torch.as_tensor(camera).detach().cpu().float()
-    translation = weak_to_translation(camera[None], K[None], size)
-    placed = torch.as_tensor(vertices).detach().cpu().float() + translation
+    vertices = torch.as_tensor(vertices).detach().float()
+    camera = torch.as_tensor(camera).detach().to(vertices)
+    K = weak_perspective_intrinsics(size).to(vertices)
+    placed = vertices + weak_to_translation(camera[None], K[None], size)
     return overlay_mesh(image, placed, faces, K, style, opacity)
 
 

@@ -252,3 +252,28 @@ def test_command(inferencer, tmp_path, monkeypatch, capsys):
     assert "1 hands in 1 pictures" in printed and "skipped" in printed
     assert json.loads((out / "predictions.json").read_text())["model"] == "dot"
     assert infer.main([str(bad), *arguments]) == 1
+
+
+def test_a_real_estimator_from_its_config(monkeypatch, tmp_path, caplog):
+    """CLIP-Hand's parts, small: the crop has the size of the config's pipeline."""
+    from pathlib import Path
+
+    import torch
+
+    monkeypatch.setenv("HANDZOO_DATA", str(tmp_path))
+    torch.manual_seed(0)
+    config = Path(__file__).parents[2] / "configs" / "cliphand" / "tiny_sample.py"
+    real = HandInferencer(str(config), device="cpu")
+    assert "untrained weights" in caplog.text
+    assert real.crop_size == 128
+    assert [row["name"] for row in real.info["resources"]] == ["hand_model"]
+    pictures = [dotted(300, 200, 100, 100), dotted(224, 224, 100, 100)]
+    results = real(pictures)
+    for result in results:
+        (hand,) = result.hands
+        for name in ("joints3d", "vertices", "joints2d", "camera", "translation"):
+            assert np.isfinite(getattr(hand, name)).all()
+        assert np.abs(hand.joints3d).max() < 2
+    # One by one or in a batch, the same hands.
+    again = [real(picture).hands[0].joints3d for picture in pictures]
+    np.testing.assert_allclose(again, [hand.joints3d for hand in results.hands], atol=1e-5)

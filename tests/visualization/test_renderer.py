@@ -196,3 +196,13 @@ def test_composite_mixes_by_coverage():
     layer[0, :, 3] = (0, 128, 255)
     mixed = composite(layer, np.full((1, 3, 3), 100, np.uint8))
     assert mixed[0, :, 0].tolist() == [100, 150, 200]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_draws_the_same_picture(hand):
+    vertices, faces = hand
+    camera = torch.tensor([6.0, 0.02, -0.015])
+    image = np.full((150, 150, 3), 60, np.uint8)
+    on_cpu = overlay_weak_perspective(image, vertices, faces, camera)
+    on_cuda = overlay_weak_perspective(image, vertices.cuda(), faces.cuda(), camera.cuda())
+    assert (np.abs(on_cpu.astype(int) - on_cuda.astype(int)).max(-1) > 8).mean() < 0.005
