@@ -83,7 +83,8 @@ class PoolingAttention(nn.Module):
             return bin_matrix(size, x)
         key = (size, x.dtype, x.device)
         if key not in self._matrices:
-            self._matrices[key] = bin_matrix(size, x)
+            with torch.inference_mode(False):  # a later training must be able to use it
+                self._matrices[key] = bin_matrix(size, x)
         return self._matrices[key]
 
     @staticmethod

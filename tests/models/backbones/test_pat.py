@@ -58,6 +58,15 @@ def test_channels_last_input_gives_the_same():
     torch.testing.assert_close(module(x), module(x.to(memory_format=torch.channels_last)))
 
 
+def test_trains_after_inference():
+    module = PoolingAttention(32)
+    x = torch.randn(1, 32, 8, 8)
+    with torch.inference_mode():
+        module(x)
+    module(x.requires_grad_()).sum().backward()
+    assert x.grad.any()
+
+
 def test_bins_are_those_of_adaptive_pooling():
     for size in range(1, 40):
         x = torch.randn(1, 1, size)
