@@ -117,7 +117,8 @@ class ConversionReport:
         table = Table(title=f"{self.method} -> {self.config}", title_justify="left")
         for column in ("from", "tensors", "million", "to", "note"):
             right = column in ("tensors", "million")
-            table.add_column(column, justify="right" if right else "left", overflow="fold")
+            justify = "right" if right else "left"
+            table.add_column(column, justify=justify, no_wrap=column != "note" and not every_tensor)
         if every_tensor:
             for row in self.rows:
                 size = _million(_size(row.shape))
@@ -250,6 +251,6 @@ def _million(number: int) -> str:
 
 
 def _group(name: str) -> str:
-    """``trans_encoder.0.bert.encoder.layer.3.output.dense.bias`` -> ``trans_encoder.0.bert.*``."""
-    parts = name.split(".")
-    return name if len(parts) <= 2 else ".".join(parts[:2]) + ".*"
+    """``trans_encoder.0.bert.encoder.layer.3.output.dense.bias`` -> ``trans_encoder.0.*``."""
+    parts = name.split(".")[:-1]
+    return ".".join([*parts[:2], "*"]) if parts else name
