@@ -117,6 +117,18 @@ class HandMeshEstimator(BaseModel):
     def _optional(registry: Any, config: Config | None, key: str, **context: Any) -> Any:
         return None if config is None else registry.build(config, key=key, **context)
 
+    def init_weights(self) -> None:
+        """Load the pretrained weights that parts ask for.
+
+        MMEngine's own method also logs every parameter of the model, which is thousands of lines.
+        """
+        if self.init_cfg:
+            super().init_weights()
+            return
+        for part in self.children():
+            if callable(getattr(part, "init_weights", None)):
+                part.init_weights()
+
     def extract(self, images: Tensor) -> Features:
         """Backbone and neck: normalised images (B, 3, H, W) -> features."""
         maps = tuple(self.backbone(images))
