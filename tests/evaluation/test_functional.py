@@ -141,3 +141,14 @@ def test_single_threaded_torch_restores():
     with F.single_threaded_torch():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_bins_equal_a_search(rng):
+    from handzoo.evaluation.functional.pck import threshold_bins
+
+    for range_ in (F.FREIHAND_PCK, F.H3D_PCK_20_50, F.TIPS_PCK_0_100, F.BIHAND_PCK_20_50):
+        thresholds = range_.thresholds()
+        near = np.concatenate([np.nextafter(thresholds, d) for d in (-1, 1)])
+        errors = np.concatenate([thresholds, near, rng.uniform(0, 0.12, 5000), [0, np.inf, np.nan]])
+        expected = np.searchsorted(thresholds, errors, side="left")
+        np.testing.assert_array_equal(threshold_bins(errors, thresholds), expected)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handzoo.evaluation.functional.errors import centroid
+
 # FreiHAND's eval.py adds this to both Frobenius norms, so that an all-zero prediction divides by
 # it.
 _NORM_EPSILON = 1e-8
@@ -49,7 +51,7 @@ class Similarity:
         the key points; but it leaves out the division by the prediction's norm there, which
         shrinks the mesh to about a third. Here the scale is the fit's.
         """
-        mean = points.mean(axis=1, keepdims=True)
+        mean = centroid(points)
         turned = (points - mean) @ self.rotation.transpose(0, 2, 1)
         return turned * self.scale[:, None, None] + (self.gt_mean - self.pred_mean) + mean
 
@@ -68,7 +70,7 @@ def _centred(points: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarray, 
     1, 3).
     """
     if valid is None:
-        mean = points.mean(axis=1, keepdims=True)
+        mean = centroid(points)
         return points - mean, mean
     weight = np.asarray(valid, dtype=np.float64)[..., None]
     points = np.where(

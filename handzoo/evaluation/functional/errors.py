@@ -5,6 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 
+def centroid(points: np.ndarray) -> np.ndarray:
+    """Mean point of each sample, (N, P, 3) -> (N, 1, 3).
+
+    As a matrix product: NumPy's mean over the middle axis adds three numbers at a time.
+    """
+    weights = np.full((1, points.shape[1]), 1.0 / points.shape[1])
+    return np.matmul(weights, points)
+
+
 def point_errors(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
     """Euclidean distance of each point, (N, P, 3) and (N, P, 3) -> (N, P), in the unit of the
     input.

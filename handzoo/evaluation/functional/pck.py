@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -55,6 +56,30 @@ TIPS_PCK_20_50 = PCKRange(20, 50, 16, pooled=True)
 """Dexter+Object, aligned: every 2 mm, as minimal-hand plots it."""
 
 
+def threshold_bins(errors: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Index of the first threshold that each error is <= to; T for none, as for NaN.
+
+    Equals ``np.searchsorted(thresholds, errors, side='left')``, but evenly spaced thresholds need
+    no search: the index is computed, then put right where rounding made it one off.
+    """
+    errors, last = np.asarray(errors, dtype=np.float64), len(thresholds)
+    step = (thresholds[-1] - thresholds[0]) / (last - 1)
+    padded = np.concatenate(([-np.inf], thresholds, [np.inf]))
+    place = np.ceil((errors - thresholds[0]) / step)
+    index = np.nan_to_num(np.clip(place, 0, last), nan=last).astype(np.intp)
+    index -= padded[index] >= errors  # the threshold before already holds it
+    index += padded[index + 1] < errors
+    return index
+
+
+@lru_cache(maxsize=32)
+def _area_of_bin(range_: PCKRange) -> np.ndarray:
+    """Area under the step curve of one error, by its bin: (T + 1,)."""
+    thresholds = range_.thresholds()
+    steps = np.triu(np.ones((len(thresholds), len(thresholds))))
+    return np.array([area_under_curve(step, thresholds) for step in steps] + [0.0])
+
+
 def pck_curve(
     errors: np.ndarray,
     thresholds: np.ndarray,
@@ -81,9 +106,7 @@ def pck_curve(
     count = np.full(points, samples) if valid is None else np.asarray(valid, dtype=bool).sum(axis=0)
     if count.sum() == 0:
         raise ValueError("no valid point: there is no PCK to compute")
-    # Error e counts for threshold i iff e <= thresholds[i]; 'left' gives the first such i. NaN
-    # sorts last.
-    bins = np.searchsorted(thresholds, errors, side="left")
+    bins = threshold_bins(errors, thresholds)
     bins += np.arange(points) * (len(thresholds) + 1)
     selected = bins.ravel() if valid is None else bins[np.asarray(valid, dtype=bool)]
     histogram = np.bincount(selected, minlength=points * (len(thresholds) + 1))
@@ -123,11 +146,7 @@ def sample_auc(
 
     Their mean is the data set's AUC whenever every key point has the same number of samples.
     """
-    errors, thresholds = np.asarray(errors, dtype=np.float64), range_.thresholds()
-    # The area of one error's step curve depends on its bin alone: look it up.
-    steps = np.triu(np.ones((len(thresholds), len(thresholds))))
-    areas = np.array([area_under_curve(step, thresholds) for step in steps] + [0.0])
-    area = areas[np.searchsorted(thresholds, errors, side="left")]
+    area = _area_of_bin(range_)[threshold_bins(errors, range_.thresholds())]
     if valid is None:
         return area.mean(axis=1)
     weight = np.asarray(valid, dtype=np.float64)
