@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
@@ -72,3 +75,25 @@ class HandDataSample(BaseDataElement):
         >>> tuple(sample.joints3d.shape), bool(sample.vertices_valid)
         ((21, 3), False)
     """
+
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """State with CPU tensors as arrays, which a pickle holds in itself.
+
+        A tensor would go from a DataLoader's worker through a shared-memory file of its own: with
+        some twenty small tensors a sample, that costs more than making the sample does.
+        """
+        state = dict(self.__dict__)
+        arrays = {
+            name: value.numpy()
+            for name, value in state.items()
+            if isinstance(value, Tensor)
+            and value.device.type == "cpu"
+            and not value.requires_grad
+            and value.dtype != torch.bfloat16  # numpy has no such type
+        }
+        return {name: value for name, value in state.items() if name not in arrays}, arrays
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, np.ndarray]]) -> None:
+        rest, arrays = state
+        self.__dict__.update(rest)
+        self.__dict__.update({name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -1,5 +1,9 @@
 """Samples stack to targets; predictions slice and move as one."""
 
+import copy
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 import torch
 
@@ -58,3 +62,26 @@ def test_prediction_slices_casts_and_detaches_all_tensors():
     torch.testing.assert_close(last.joints[0], prediction.joints[1])
     assert prediction.camera.requires_grad and not prediction.detach().camera.requires_grad
     assert prediction.to(torch.float64).heatmaps["joints"].dtype == torch.float64
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_sample_survives_copying_and_pickling(duplicate):
+    fields = empty_annotation()
+    fields["vertices"] = torch.randn(778, 3)
+    fields["gesture"] = torch.tensor(4)
+    sample = HandDataSample(metainfo=dict(sample_id=3, prompt="a hand"), **fields)
+    sample.pred_joints = torch.randn(21, 3, requires_grad=True)
+    again = duplicate(sample)
+    assert again.metainfo == sample.metainfo and again.keys() == sample.keys()
+    for name, value in sample.items():
+        assert torch.equal(again.get(name), value), name
+        assert again.get(name).dtype == value.dtype
+    again.vertices += 1  # its own memory, and writable
+    assert not torch.equal(again.vertices, sample.vertices)
+
+
+def test_sample_leaves_a_worker_without_shared_memory_files():
+    sample = HandDataSample(**empty_annotation())
+    # This is the pickler of DataLoader's workers; it would replace tensors by file handles.
+    data = bytes(ForkingPickler.dumps(sample))
+    assert b"rebuild_storage" not in data and b"rebuild_tensor" not in data
