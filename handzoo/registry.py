@@ -289,20 +289,24 @@ VISUALIZERS = HandRegistry(
 VISBACKENDS = HandRegistry(
     "vis_backend", parent=MMENGINE_VISBACKENDS, locations=("mmengine.visualization",)
 )
-LOOPS = HandRegistry("loop", parent=MMENGINE_LOOPS, locations=("mmengine.runner", "handzoo.engine"))
+LOOPS = HandRegistry(
+    "loop", parent=MMENGINE_LOOPS, locations=("mmengine.runner", "handzoo.engine.registered")
+)
 OPTIM_WRAPPERS = HandRegistry(
-    "optim_wrapper", parent=MMENGINE_OPTIM_WRAPPERS, locations=("mmengine.optim", "handzoo.engine")
+    "optim_wrapper",
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    locations=("mmengine.optim", "handzoo.engine.registered"),
 )
 LOG_PROCESSORS = HandRegistry(
     "log_processor",
     parent=MMENGINE_LOG_PROCESSORS,
-    locations=("mmengine.runner", "handzoo.engine"),
+    locations=("mmengine.runner", "handzoo.engine.registered"),
 )
 
 # What MMEngine's Runner builds from configs and HandZoo adds little to. Without a child of scope
 # ``handzoo`` each such build would warn that the scope is unknown.
 DATA_SAMPLERS = HandRegistry(
-    "data_sampler", parent=mmengine_registry.DATA_SAMPLERS, locations=("handzoo.engine",)
+    "data_sampler", parent=mmengine_registry.DATA_SAMPLERS, locations=("handzoo.engine.registered",)
 )
 OPTIMIZERS = HandRegistry("optimizer", parent=mmengine_registry.OPTIMIZERS)
 OPTIM_WRAPPER_CONSTRUCTORS = HandRegistry(

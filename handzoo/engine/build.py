@@ -36,7 +36,9 @@ def build_estimator(cfg: Any) -> nn.Module:
     init_default_scope("handzoo")
     model = cfg["model"] if "model" in cfg and "type" not in cfg else cfg
     estimator = ESTIMATORS.build(model, key="model")
-    if hasattr(estimator, "init_weights"):
+    # Parts initialise themselves; MMEngine's init_cfg is for those who want something else, and
+    # its report of every parameter is for a log file.
+    if any(getattr(module, "init_cfg", None) for module in estimator.modules()):
         estimator.init_weights()
     return estimator
 

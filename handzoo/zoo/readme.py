@@ -1,0 +1,74 @@
+"""Tables of the methods' README files, made from the model index and never typed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from handzoo.errors import ConfigError
+from handzoo.zoo.index import ModelEntry, configs_root, read_metafile
+
+BEGIN = "<!-- models: begin (tools/update_readmes.py) -->"
+END = "<!-- models: end -->"
+_COLUMNS = (
+    # title, part of the entry, key, how it is written
+    ("parameters", "metadata", "Parameters (M)", "{:.2f} M"),
+    ("MACs", "metadata", "MACs (G)", "{:.2f} G"),
+    ("published PA-MPJPE", "published", "PA-MPJPE", "{:g} mm"),
+    ("published F@15", "published", "F@15", "{:.3f}"),
+    ("measured PA-MPJPE", "measured", "PA-MPJPE", "{:.2f} mm"),
+    ("measured F@15", "measured", "PA-F@15", "{:.3f}"),
+)
+
+
+def models_table(entries: Sequence[ModelEntry]) -> str:
+    """The models of one folder as a Markdown table, in the order of the metafile."""
+    head = ["model", "what", *(column[0] for column in _COLUMNS), "config"]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for entry in entries:
+        cells = [f"`{entry.name}`", entry.summary]
+        for _, part, key, form in _COLUMNS:
+            value = getattr(entry, part).get(key)
+            cells.append("-" if value is None else form.format(value))
+        config = Path(entry.config).name
+        lines.append(_row([*cells, f"[{config}]({config})"]))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def updated(readme: str, table: str, path: Path) -> str:
+    """The text of a README with its table replaced.
+
+    Raises:
+        ConfigError: the end of the table's place is not marked.
+    """
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    if not pattern.search(readme):
+        raise ConfigError(f"{path}: the table of models has no line {END}.")
+    return pattern.sub(lambda _: f"{BEGIN}\n\n{table}\n\n{END}", readme)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Update every README beside a metafile; with --check only say which are out of date."""
+    parser = argparse.ArgumentParser(prog="update_readmes", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 on drift")
+    args = parser.parse_args(argv)
+    stale = []
+    for metafile in sorted(configs_root().glob("*/metafile.yml")):
+        path = metafile.with_name("README.md")
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if BEGIN not in text:  # a method may write its own table
+            continue
+        new = updated(text, models_table(read_metafile(metafile)), path)
+        if new != text:
+            stale.append(path)
+            if not args.check:
+                path.write_text(new, encoding="utf-8")
+    for path in stale:
+        print(f"{'out of date' if args.check else 'updated'}: {path}")
+    return 1 if args.check and stale else 0

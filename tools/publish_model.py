@@ -1,0 +1,11 @@
+"""Turn a training checkpoint into published weights with a model card."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from handzoo.cli import tool  # noqa: E402
+
+if __name__ == "__main__":
+    tool("publish")
