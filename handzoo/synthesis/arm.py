@@ -6,7 +6,7 @@ wrist and at the elbow, and is long enough to leave the picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -132,7 +132,7 @@ class Arm:
 
 def _tube_faces(first: Tensor, rings: int, sides: int, start: int) -> Tensor:
     """Faces between consecutive rings of ``sides`` vertices; ``first`` indexes ring zero."""
-    ring = torch.arange(rings * sides).view(rings, sides) + start
+    ring = torch.arange(rings * sides, device=first.device).view(rings, sides) + start
     ring = torch.cat([first[None], ring]) if len(first) else ring
     following = ring.roll(-1, dims=1)
     a, b = ring[:-1].reshape(-1), following[:-1].reshape(-1)
@@ -163,6 +163,7 @@ def build_arm(
         generator: randomness of the sleeve's folds.
     """
     device = points.device
+    pose = replace(pose, forearm=pose.forearm.to(device), upper_arm=pose.upper_arm.to(device))
     s = torch.tensor(RING_POSITIONS, device=device)
     rest_center = rest[loop].mean(0)
     offsets = rest[loop] - rest_center
@@ -174,7 +175,7 @@ def build_arm(
     faces = _tube_faces(loop, len(s), len(loop), len(points))
 
     sleeve_points = torch.zeros((0, 3), device=device)
-    sleeve_rest, sleeve_faces = sleeve_points, torch.zeros((0, 3), dtype=torch.int64)
+    sleeve_rest, sleeve_faces = sleeve_points, faces[:0]
     if pose.sleeve_start is not None:
         end = 0.56 if pose.sleeve_length is None else pose.sleeve_start + pose.sleeve_length
         rings = 48 if pose.sleeve_length is None else 8
@@ -202,14 +203,14 @@ def build_arm(
         sleeve_points = torch.einsum("nij,jk,nlk->nli", turns, rotation, cloth) + line[:, None]
         sleeve_points = sleeve_points.reshape(-1, 3)
         sleeve_rest = (cloth + t[:, None, None] * rest_axis).reshape(-1, 3)
-        sleeve_faces = _tube_faces(torch.zeros(0).long(), len(t), SLEEVE_SIDES, 0)
+        sleeve_faces = _tube_faces(loop[:0], len(t), SLEEVE_SIDES, 0)
         # Rings run around the arm's axis the way the cross product has it: outside is outside.
         sleeve_faces = sleeve_faces.flip(1)
     return Arm(
         posed.reshape(-1, 3),
         unposed.reshape(-1, 3),
-        faces.to(device),
+        faces,
         sleeve_points,
         sleeve_rest,
-        sleeve_faces.to(device),
+        sleeve_faces,
     )

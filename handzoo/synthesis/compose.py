@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from handzoo.synthesis.backgrounds import SCENES, paint
+from handzoo.synthesis.backgrounds import paint
 from handzoo.synthesis.colors import to_linear, to_srgb
 from handzoo.synthesis.lights import light_for
 from handzoo.synthesis.noise import fractal_noise
+from handzoo.synthesis.painters import SCENES
 from handzoo.synthesis.render import GBuffer, HandRenderer, Layer
 from handzoo.synthesis.scene import Scene, Version
 from handzoo.synthesis.shading import Lighting

@@ -179,8 +179,8 @@ def _describe(config: SynthesisConfig) -> dict:
     from handzoo.hands.models import build_hand_model
 
     model = build_hand_model(config.hand_model)
-    digest = hashlib.sha256(model.v_template.numpy().tobytes())
-    digest.update(model.hands_mean.numpy().tobytes())
+    digest = hashlib.sha256(model.v_template.cpu().numpy().tobytes())
+    digest.update(model.hands_mean.cpu().numpy().tobytes())
     return {
         "what": "hands rendered by HandZoo (tools/synthesize.py) in FreiHAND v2's layout",
         "handzoo": __version__,

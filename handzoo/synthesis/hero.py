@@ -51,16 +51,16 @@ def _body(renderer: HandRenderer, number: int, rng: np.random.Generator) -> Body
     fingers, orientation = gesture_pose(gesture)
     upright = axis_angle_to_matrix(torch.as_tensor(orientation)).numpy()
     rotation = tilt(rng, 0.06, 0.10) @ upright
-    pose = np.concatenate([rotation_vector(rotation), fingers - model.hands_mean.numpy()])
+    pose = np.concatenate([rotation_vector(rotation), fingers - model.hands_mean.cpu().numpy()])
     focal, size = 900.0, HEIGHT
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
-    out = model(torch.as_tensor(pose, dtype=torch.float32)[None])
-    vertices = out.vertices[0].numpy()
+    out = model(torch.as_tensor(pose, dtype=torch.float32, device=renderer.device)[None])
+    vertices = out.vertices[0].cpu().numpy()
     low, high = vertices.min(0), vertices.max(0)
     translation = -(low + high) / 2
     translation[1] -= 0.012
     translation[2] += 0.87
-    axis = rotation @ surface.rest_axis.numpy()
+    axis = rotation @ surface.rest_axis.cpu().numpy()
     forearm = axis * 0.45 + np.array([0.0, 1.0, 0.10])
     upper = np.array([0.0, 1.0, 0.2])
     directions = [

@@ -10,10 +10,10 @@ import torch
 from handzoo.hands.models import HandModel
 from handzoo.synthesis import poses
 from handzoo.synthesis.arm import ArmPose
-from handzoo.synthesis.backgrounds import SCENES
 from handzoo.synthesis.colors import BACKDROPS
 from handzoo.synthesis.lights import sample_key_direction
 from handzoo.synthesis.occluders import Occluder
+from handzoo.synthesis.painters import SCENES
 from handzoo.synthesis.render import Body
 from handzoo.synthesis.skin import SkinSurface, SkinTone
 

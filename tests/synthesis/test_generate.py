@@ -16,10 +16,10 @@ from handzoo.datasets.prompts import parse_prompt  # noqa: E402
 from handzoo.errors import DataError  # noqa: E402
 from handzoo.hands.gestures import GESTURES  # noqa: E402
 from handzoo.hands.models import build_hand_model  # noqa: E402
-from handzoo.synthesis.backgrounds import SCENES  # noqa: E402
 from handzoo.synthesis.cli import main  # noqa: E402
 from handzoo.synthesis.colors import BACKDROPS  # noqa: E402
 from handzoo.synthesis.generate import SynthesisConfig, synthesize  # noqa: E402
+from handzoo.synthesis.painters import SCENES  # noqa: E402
 from handzoo.visualization.rasterize import rasterize  # noqa: E402
 
 SMALL = dict(train=4, eval=1, versions=4, size=96, supersample=2, occluders=0.0, seed=11)
