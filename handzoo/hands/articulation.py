@@ -184,10 +184,13 @@ def collision_depth(pose: np.ndarray) -> float:
     deepest = 0.0
     for one in range(5):
         for two in range(one + 1, 5):
-            gap = _segment_distance(starts[one], ends[one], starts[two], ends[two])
+            first, second = starts[one].copy(), starts[two].copy()
+            if one > 0 and two == one + 1:
+                # Neighbouring fingers share flesh up to the web, half way along the first bone.
+                first[0] = 0.5 * (starts[one][0] + ends[one][0])
+                second[0] = 0.5 * (starts[two][0] + ends[two][0])
+            gap = _segment_distance(first, ends[one], second, ends[two])
             limit = _BONE_RADII[one][:, None] + _BONE_RADII[two][None]
-            # Neighbouring fingers share flesh at their roots.
-            limit[0, 0] *= 0.0 if one > 0 and two == one + 1 else 1.0
             deepest = max(deepest, float((limit - gap).max()))
     knuckles = joints[[5, 9, 13, 17]]
     rays = np.concatenate([knuckles, 0.5 * (knuckles[1:] + knuckles[:-1])])

@@ -45,7 +45,7 @@ _TOGETHER: dict[str, _Angles] = {
 }  # fmt: skip
 _TWO: dict[str, _Angles] = {**_FIST, "index": ((0, 2, 1), -4.2), "middle": ((0, 2, 1), 0.2),
                             "thumb": _THUMB_FAR}  # fmt: skip
-_PEACE: dict[str, _Angles] = {**_FIST, "index": ((-2, 3, 1), 8), "middle": ((-2, 3, 1), -5),
+_PEACE: dict[str, _Angles] = {**_FIST, "index": ((-2, 3, 1), 9), "middle": ((-2, 3, 1), -7),
                               "thumb": _THUMB_FAR}  # fmt: skip
 
 _POSES: dict[str, dict[str, _Angles]] = {
@@ -54,7 +54,7 @@ _POSES: dict[str, dict[str, _Angles]] = {
     "fist": _FIST,
     "four": {**_OPEN, "thumb": ((40, 38, 44), 10, 14)},
     "like": {**_FIST, "thumb": ((-14, -6, -10), 2)},
-    "mute": {**_FIST, "index": ((2, 4, 2), 0)},
+    "mute": {**_FIST, "index": ((2, 4, 2), 0), "thumb": _THUMB_ACROSS},
     "ok": {"index": ((44, 58, 34), -3), "middle": ((20, 18, 8), 0), "ring": ((10, 12, 6), 0),
            "little": ((2, 8, 4), -2), "thumb": ((24, 16, 36), 4, 24)},
     "one": {**_FIST, "index": _STRAIGHT, "thumb": _THUMB_ACROSS},
@@ -80,7 +80,7 @@ _POSES: dict[str, dict[str, _Angles]] = {
 _UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 # (yaw, pitch, roll) in degrees about the camera's y, x and z axes, applied to the upright hand.
 _VIEWS: dict[str, tuple[float, float, float]] = {
-    "call": (-15, 5, -35), "dislike": (15, 8, 105), "fist": (-8, 6, 4), "like": (205, -5, 98),
+    "call": (-15, 5, -35), "dislike": (15, 8, 105), "fist": (-8, 6, 4), "like": (205, -5, 80),
     "mute": (-38, 0, 4), "ok": (-22, 4, 2), "one": (-8, 4, 2), "palm": (-4, 4, 0),
     "peace": (-6, 4, 2), "stop_inverted": (176, 0, 2), "two_up_inverted": (174, 0, 2),
     "peace_inverted": (174, 0, 2), "three2": (-8, 4, -6), "no_gesture": (-40, 10, 20),

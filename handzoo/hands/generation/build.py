@@ -9,12 +9,21 @@ import numpy as np
 from handzoo.hands.articulation import Articulation
 from handzoo.hands.conventions import MANO_PARENTS, TIP_VERTICES
 from handzoo.hands.generation.anatomy import (
-    FIRST_JOINT, SHAPE_NAMES, WRIST, Anatomy, ShapeParameters, build_anatomy,
+    FIRST_JOINT,
+    SHAPE_NAMES,
+    WRIST,
+    Anatomy,
+    ShapeParameters,
+    build_anatomy,
 )  # fmt: skip
 from handzoo.hands.generation.correctives import pose_correctives
 from handzoo.hands.generation.layout import Layout, build_layout, split_quads
 from handzoo.hands.generation.markings import (
-    DIGIT_ORDER, crease_mask, nail_boxes, nail_mask, palm_mask,
+    DIGIT_ORDER,
+    crease_mask,
+    nail_boxes,
+    nail_mask,
+    palm_mask,
 )  # fmt: skip
 from handzoo.hands.generation.motion import joint_limits, relaxed_angles
 from handzoo.hands.generation.rigging import joint_regressor, skinning_weights
@@ -71,7 +80,7 @@ def _radii(anatomy: Anatomy) -> np.ndarray:
     return radii
 
 
-def _tip_order(layout: Layout) -> np.ndarray:
+def vertex_order(layout: Layout) -> np.ndarray:
     """Permutation: new position -> old vertex, with the tips where MANO has them.
 
     All published tip sets lie around the same finger tips, so every set finds a tip vertex or a
@@ -105,7 +114,7 @@ def build_hand_asset() -> dict[str, np.ndarray]:
     palm = palm_mask(normals, layout, anatomy)
     centers, frames, sizes = nail_boxes(anatomy)
     articulation = Articulation(axes["flexion"], axes["abduction"], axes["twist"], limits)
-    order = _tip_order(layout)
+    order = vertex_order(layout)
     rank = np.argsort(order)
     floats = {
         "v_template": vertices[order] * _MM,
