@@ -17,7 +17,7 @@ import numpy as np
 
 from handzoo.errors import DataError
 from handzoo.evaluation.files import atomic_path, plain, write_json
-from handzoo.evaluation.protocol import Protocol, metric_info
+from handzoo.evaluation.protocol import MEASURES, TRACKS, MetricInfo, Protocol, metric_info
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -200,31 +200,46 @@ class EvaluationResult:
         return cls(**known)
 
     def table(self) -> Table:
-        """The metrics as a table for the terminal."""
+        """The metrics for the terminal: a row for each alignment, a column for each measure.
+
+        A metric's name is its row's prefix and its column's heading; what was left out is said
+        below.
+        """
         from rich.table import Table
 
-        title = (
-            f"{self.model or 'predictions'} on {self.protocol['id']}, {self.num_samples} samples"
-        )
+        title = f"{self.model or 'predictions'}, {self.num_samples} samples\n{self.protocol['id']}"
         if self.stand_ins:
             title += f"\nNOT on the real resources: {', '.join(self.stand_ins)} are stand-ins"
-        table = Table(title=title, title_justify="left")
-        table.add_column("metric", no_wrap=True)
-        table.add_column("value", justify="right", no_wrap=True)
-        table.add_column("unit")
-        table.add_column("samples", justify="right")
-        table.add_column("what it is")
-        for name in sort_metrics(self.metrics):
-            info = metric_info(name)
-            value = self.metrics[name]
-            digits = 2 if info.unit else 4
-            count = str(self.counts.get(name, self.num_samples))
-            # A qualifier in brackets would be read as rich's markup.
-            table.add_row(
-                name.replace("[", r"\["), f"{value:.{digits}f}", info.unit, count, info.description
-            )
-        for name, reason in self.left_out.items():
-            table.add_row(
-                name.replace("[", r"\["), "-", "", "0", f"left out: {reason}", style="dim"
-            )
+        infos = [metric_info(name) for name in self.metrics]
+        table = Table(title=title, title_justify="left", caption_justify="left")
+        table.add_column("alignment", overflow="fold")
+        headings: dict[tuple[str, str], str] = {}
+        for info in infos:
+            if info.track:
+                bracket = f"[{info.qualifier}]" if info.qualifier else ""
+                unit = f"\n{info.unit}" if info.unit else ""
+                headings[info.measure, info.qualifier] = info.measure + bracket + unit
+        order = list(MEASURES)
+        columns = sorted(headings, key=lambda key: (order.index(key[0]), key[1]))
+        for column in columns:
+            # A bracket would be read as rich's markup.
+            table.add_column(headings[column].replace("[", r"\["), justify="right", no_wrap=True)
+        for key, track in TRACKS.items():
+            found = {(i.measure, i.qualifier): i for i in infos if i.track == key}
+            if found:
+                label = f"{track.prefix}...{track.suffix}" if track.prefix else "(no prefix)"
+                cells = [self._cell(found.get(column)) for column in columns]
+                table.add_row(f"{label}  {track.description}", *cells)
+        notes = [
+            f"{i.name} {self._cell(i)} {i.unit}: {i.description}" for i in infos if not i.track
+        ]
+        notes += [f"{name} left out: {reason}" for name, reason in self.left_out.items()]
+        table.caption = "\n".join(notes).replace("[", r"\[") or None
         return table
+
+    def _cell(self, info: MetricInfo | None) -> str:
+        if info is None:
+            return ""
+        text = f"{self.metrics[info.name]:.{2 if info.unit else 4}f}"
+        count = self.counts.get(info.name, self.num_samples)
+        return text if count == self.num_samples else f"{text} ({count})"

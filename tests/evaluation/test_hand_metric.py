@@ -1,5 +1,6 @@
 """The MMEngine metric: from data samples to figures and files."""
 
+import io
 import json
 
 import hand_points
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
+from rich.console import Console
 
 from handzoo.errors import ConfigError, DataError
 from handzoo.evaluation import HandSet, Protocol, evaluate_hands, read_submission
@@ -170,4 +172,20 @@ def test_result_table_names_stand_ins():
     metric.result.resources = [{"name": "data/freihand", "status": "stand-in"}]
     table = metric.result.table()
     assert "NOT on the real resources: data/freihand" in table.title
-    assert table.row_count >= len(metric.result.metrics)
+    text = _text(table)
+    assert table.row_count == 6 and f"{metric.result.metrics['PA-MPVPE']:.2f}" in text
+    assert "EPE-2D left out: no sample has annotated 2D joints" in text
+
+
+def test_result_table_of_other_protocols_shows_counts_and_ranges():
+    samples, _ = _samples()
+    samples[0].joints3d_valid = torch.zeros(21, dtype=torch.bool)
+    _, metric = _run(samples, "RHDMetric")
+    text = _text(metric.result.table())
+    assert "AUC-J[20-50-bihand]" in text and f"{metric.result.metrics['B-MPJPE']:.2f} (4)" in text
+
+
+def _text(table):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
