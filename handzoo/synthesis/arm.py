@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 #: Distances from the wrist loop at which the arm has a ring of vertices, metres.
 RING_POSITIONS = (
-    0.008, 0.018, 0.030, 0.044, 0.062, 0.085, 0.115, 0.15, 0.19, 0.22,
-    0.24, 0.26, 0.28, 0.31, 0.36, 0.44, 0.54,
+    0.008, 0.018, 0.030, 0.044, 0.062, 0.085, 0.115, 0.15, 0.19, 0.225,
+    0.245, 0.26, 0.275, 0.29, 0.31, 0.35, 0.43, 0.54,
 )  # fmt: skip
 WRIST_BEND = (0.0, 0.035)
-ELBOW_BEND = (0.20, 0.29)
+ELBOW_BEND = (0.235, 0.30)
 SLEEVE_SIDES = 36
 
 
