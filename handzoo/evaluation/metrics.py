@@ -270,20 +270,31 @@ class HandMetric(BaseMetric):
         self.result.save(self.out_dir)
 
     def _write_submission(self, pred: HandSet) -> None:
-        if not pred.camera_valid.all():
+        """Write pred.json and pred.zip, or say in the result why they cannot be."""
+        missing, count = int((~pred.camera_valid).sum()), len(pred)
+        reason = ""
+        if missing:
             reason = (
-                f"{int((~pred.camera_valid).sum())} of {len(pred)} samples have no camera "
-                "matrix, and a submission is in the camera frame"
+                f"{missing} of {count} samples have no camera matrix, and a submission is in the "
+                "camera frame"
             )
-            print_log(
-                f"pred.json is not written: {reason}", logger="current", level=logging.WARNING
+        elif self.result.sample_ids != list(range(count)):
+            reason = (
+                f"the samples are not the images 0 to {count - 1} of a split, and a submission "
+                "holds all of them in order"
             )
+        if reason:
             self.result.left_out["submission"] = reason
+            message = f"pred.json is not written: {reason}"
+            print_log(message, logger="current", level=logging.WARNING)
             return
         path = write_submission(self.out_dir, pred.joints, pred.vertices)
-        print_log(
-            f"submission written: {path} and {path.with_suffix('.zip').name}", logger="current"
-        )
+        print_log(f"submission written: {path} and {path.with_suffix('.zip').name}", "current")
+        if count != FREIHAND_EVALUATION_SIZE:
+            self.result.notes.append(
+                f"pred.json holds {count} samples; FreiHAND's own evaluation takes "
+                f"{FREIHAND_EVALUATION_SIZE}"
+            )
 
 
 @METRICS.register_module()

@@ -132,6 +132,15 @@ def test_without_camera_matrix_no_submission(tmp_path):
     assert metric.result.counts["CS-MPJPE"] == 4 and found["PA-MPJPE"] > 0
 
 
+def test_no_submission_with_holes(tmp_path):
+    samples, _ = _samples()
+    _, metric = _run(samples, out_dir=str(tmp_path / "whole"))
+    assert "5 samples" in metric.result.notes[0]
+    _, metric = _run(samples[:2] + samples[3:], out_dir=str(tmp_path / "holes"))
+    assert not (tmp_path / "holes" / "pred.json").exists()
+    assert "images 0 to 3" in metric.result.left_out["submission"]
+
+
 def test_rhd_and_dexter_protocols():
     samples, (joints, _, joints_p, _) = _samples()
     for sample in samples:
