@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from handzoo.hands.generation import save_hand_asset
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-DEFAULT = Path(__file__).resolve().parents[1] / "handzoo" / "assets" / "hand" / "bundled_hand.npz"
+from handzoo.hands.generation import save_hand_asset  # noqa: E402
+
+DEFAULT = ROOT / "handzoo" / "assets" / "hand" / "bundled_hand.npz"
 
 
 def main() -> None:

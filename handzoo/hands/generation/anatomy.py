@@ -179,5 +179,8 @@ def build_anatomy(shape: ShapeParameters | None = None) -> Anatomy:
         thumb_scale * np.array(_THUMB_LENGTHS), THUMB_ROLL, girth, 0.0,
     )  # fmt: skip
     carpus = {name: in_palm(point) for name, point in _CARPUS.items()}
-    return Anatomy(fingers, carpus, WRIST.copy(), WRIST_CUT, width, 1.0 + 0.14 * shape.palm_fullness,
-                   shape.taper, 1.0 + 0.6 * shape.knuckles, girth)  # fmt: skip
+    return Anatomy(
+        fingers, carpus, wrist=WRIST.copy(), cut=WRIST_CUT, width=width,
+        fullness=1.0 + 0.14 * shape.palm_fullness, taper=shape.taper,
+        knuckles=1.0 + 0.6 * shape.knuckles, girth=girth,
+    )  # fmt: skip

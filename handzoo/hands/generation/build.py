@@ -100,7 +100,20 @@ def vertex_order(layout: Layout) -> np.ndarray:
 
 
 def build_hand_asset() -> dict[str, np.ndarray]:
-    """Everything the asset file holds (see docs of the hand models), float32 in metres."""
+    """Everything the asset file holds; float32 and metres, radians, unless said otherwise.
+
+    MANO's keys: ``v_template`` (778,3), ``f`` (1538,3) int64, ``shapedirs`` (778,3,10) per standard
+    deviation of ``shape_names``, ``posedirs`` (778,3,135) linear in ``R - I``, ``J_regressor``
+    (16,778), ``J`` (16,3), ``weights`` (778,16), ``parents`` (16,) with -1 for the wrist,
+    ``hands_mean`` (45,).
+
+    Beyond MANO: ``tip_vertices`` (5,) thumb to little finger; ``flex_axes``, ``abd_axes``,
+    ``twist_axes`` (15,3) and ``joint_limits`` (15,3,2) for (flexion, abduction, twist), see
+    :mod:`handzoo.hands.articulation`; ``part_labels`` (778,) joint that moves the vertex most;
+    ``boundary`` (16,) the wrist's rim; ``nails``, ``palm_side``, ``creases`` (778,) in [0,1];
+    ``nail_centers`` (5,3), ``nail_frames`` (5,3,3), ``nail_half_sizes`` (5,3), see
+    :func:`handzoo.hands.generation.markings.nail_boxes`.
+    """
     layout, anatomy = build_layout(), build_anatomy()
     vertices = fit_mesh(layout, anatomy)
     faces = split_quads(layout, vertices)
