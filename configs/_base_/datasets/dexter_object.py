@@ -19,4 +19,4 @@ test_dataloader = dict(
     collate_fn=dict(type="pseudo_collate"),
     dataset=dict(type=dataset_type, data_root=data_root, pipeline=test_pipeline),
 )
-test_evaluator = dict(type="HandMetric")
+test_evaluator = dict(type="DexterObjectMetric")

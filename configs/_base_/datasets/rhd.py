@@ -44,5 +44,5 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type="HandMetric")
+val_evaluator = dict(type="RHDMetric")
 test_evaluator = val_evaluator

@@ -27,7 +27,7 @@ def finished_results(evaluator: Any, info: RunInfo | None) -> list[EvaluationRes
             result.seed = info.seed
             result.checkpoint = dict(info.checkpoint)
             result.resources = info.resources.rows()
-            result.notes = [*info.notes]
+            result.notes = list(dict.fromkeys([*result.notes, *info.notes]))
         results.append(result)
     return results
 
