@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -297,3 +299,25 @@ def test_wrist_relative_moves_joints_and_mesh_each_to_its_wrist():
     assert torch.equal(moved.vertices, prediction.vertices - shift)
     assert torch.equal(moved.coarse_vertices, prediction.coarse_vertices - shift)
     assert torch.equal(moved.camera, prediction.camera)
+
+
+@pytest.mark.parametrize("whole_model", [False, True])
+def test_low_precision_runs_and_autocast_keeps_coordinates_fine(parts, whole_model):
+    queries, head = parts
+    load(head, metro_state(CHANNELS, BETWEEN, FEATURE, words=7))
+    features = maps()
+    tokens = queries(features).queries
+    with torch.no_grad():
+        exact = head(tokens, features)
+        if whole_model:
+            rough = copy.deepcopy(head).bfloat16()(tokens.bfloat16(), features)
+            assert rough.vertices.dtype == torch.bfloat16
+        else:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                rough = head(tokens, features)
+            assert rough.vertices.dtype == torch.float32
+            # The joints of the mesh are the regressor's, to float32: nothing was rounded between.
+            regressed = head.joint_regressor @ rough.vertices
+            assert torch.equal(rough.joints_from_vertices, regressed)
+    error = (rough.vertices.float() - exact.vertices).abs().max() / exact.vertices.abs().max()
+    assert error < 0.1

@@ -167,11 +167,18 @@ class FastMetroHead(MeshHead):
                 )
             position = self._position(index, tuple(image.shape[2:])).to(image)
             tokens = stage(tokens, position, self.blocked)
-        points = self.points_out(tokens.points)
+        # Not in the lower precision of autocast, whose steps are half a millimetre at 10 cm.
+        with torch.autocast(image.device.type, enabled=False):
+            return self._compose(tokens)
+
+    def _compose(self, tokens: Tokens) -> HandPrediction:
+        """Coordinates, camera, fine mesh and regressed joints from the last stage's tokens."""
+        dtype = self.points_out.weight.dtype
+        points = self.points_out(tokens.points.to(dtype))
         joints, coarse = points[:, :NUM_JOINTS], points[:, NUM_JOINTS:]
         vertices = self.up @ coarse
         return HandPrediction(
-            camera=self.camera_out(tokens.camera).squeeze(1),
+            camera=self.camera_out(tokens.camera.to(dtype)).squeeze(1),
             joints=joints,
             vertices=vertices,
             joints_from_vertices=self.joint_regressor @ vertices,
