@@ -1,7 +1,8 @@
 """Cameras: weak perspective in the crop, pinhole in the picture, and the way between them.
 
-Frames: x right, y down, z forward; pixels of a crop run from 0 at the left and top edge to
-``size``. Weak perspective follows METRO: ``x2d = s * (X + t)`` with x2d in [-1, 1] over the crop.
+Frames: x right, y down, z forward. Pixels follow OpenCV, whose pixel centres lie at integers; the
+warp of the image, its annotation and what is drawn share that origin. Weak perspective follows
+METRO: ``x2d = s * (X + t)``, where [-1, 1] spans the ``size`` pixels of the crop.
 """
 
 from __future__ import annotations
