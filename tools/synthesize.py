@@ -1,6 +1,11 @@
-"""Render a data set of hands in FreiHAND's layout; see ``--help``."""
+"""Render hands in FreiHAND's layout: python tools/synthesize.py --out DIR [--help]."""
 
-from handzoo.synthesis.cli import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from handzoo.cli import tool  # noqa: E402
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    tool("synthesize")
