@@ -17,6 +17,7 @@ RING_POSITIONS = (
     0.008, 0.018, 0.030, 0.044, 0.062, 0.085, 0.115, 0.15, 0.19, 0.225,
     0.245, 0.26, 0.275, 0.29, 0.31, 0.35, 0.43, 0.54,
 )  # fmt: skip
+LENGTH = 0.56
 WRIST_BEND = (0.0, 0.035)
 ELBOW_BEND = (0.235, 0.30)
 SLEEVE_SIDES = 36
@@ -69,7 +70,7 @@ def _rotation_between(a: Tensor, b: Tensor) -> Tensor:
 
 def _sweep(center: Tensor, axis: Tensor, pose: ArmPose, s: Tensor) -> tuple[Tensor, Tensor]:
     """Centre line (N, 3) and rotations (N, 3, 3) of the arm's rings at distances ``s`` (N,)."""
-    steps = torch.linspace(0, float(s.max()) + 1e-3, 200, device=s.device)
+    steps = torch.linspace(0, LENGTH + 1e-3, 200, device=s.device)
 
     def tangent(distance: Tensor) -> Tensor:
         wrist = _ramp(distance, WRIST_BEND)[:, None]
@@ -78,14 +79,14 @@ def _sweep(center: Tensor, axis: Tensor, pose: ArmPose, s: Tensor) -> tuple[Tens
         return F.normalize(first * (1 - elbow) + pose.upper_arm * elbow, dim=-1)
 
     path = torch.cumsum(tangent(steps) * (steps[1] - steps[0]), 0)
-    place = (s / (steps[1] - steps[0])).clamp(max=len(steps) - 2)
-    low = place.long()
+    place = s / (steps[1] - steps[0])
+    low = place.long().clamp(max=len(steps) - 2)
     share = (place - low)[:, None]
     line = center + path[low] * (1 - share) + path[low + 1] * share - path[0]
     return line, _rotation_between(axis, tangent(s))
 
 
-def _ellipse(s: Tensor, width: float, height: float) -> tuple[Tensor, Tensor]:
+def _ellipse(s: Tensor, width: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:
     """Half axes of the arm's section: it swells towards the elbow and becomes rounder."""
     growth = _ramp(s, (0.02, 0.20))
     return width * (1 + 0.42 * growth), height * (1 + 0.75 * growth)
@@ -99,7 +100,7 @@ def _section(
     flat = offsets - along[:, None] * axis
     high = torch.linalg.cross(axis, wide)
     x, y = (flat * wide).sum(-1), (flat * high).sum(-1)
-    width, height = float(x.abs().max()), float(y.abs().max())
+    width, height = x.abs().max(), y.abs().max()
     a, b = _ellipse(s, width, height)
     angle = torch.atan2(y / height, x / width)
     round_x, round_y = a[:, None] * angle.cos(), b[:, None] * angle.sin()
@@ -177,7 +178,7 @@ def build_arm(
     sleeve_points = torch.zeros((0, 3), device=device)
     sleeve_rest, sleeve_faces = sleeve_points, faces[:0]
     if pose.sleeve_start is not None:
-        end = 0.56 if pose.sleeve_length is None else pose.sleeve_start + pose.sleeve_length
+        end = LENGTH if pose.sleeve_length is None else pose.sleeve_start + pose.sleeve_length
         rings = 48 if pose.sleeve_length is None else 8
         t = torch.linspace(0, 1, rings, device=device) ** (1.5 if rings > 8 else 1.0)
         t = pose.sleeve_start + (end - pose.sleeve_start) * t

@@ -22,7 +22,7 @@ def expose(layer: Layer, rng: np.random.Generator) -> np.ndarray:
     """
     covered = layer.alpha > 0.5
     level = float(layer.color[covered].mean()) if covered.any() else 0.3
-    gain = (0.30 / max(level, 1e-3)) ** 0.45 * np.exp(rng.normal(0, 0.13))
+    gain = (0.34 / max(level, 1e-3)) ** 0.45 * np.exp(rng.normal(0, 0.2))
     return soften_highlights(layer.color * gain, layer.alpha)
 
 

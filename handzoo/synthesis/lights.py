@@ -56,7 +56,7 @@ def light_for(
     strength = rng.uniform(0.35, 0.6)
     sky = strength * (0.72 * neutral + 0.28 * upper)
     ground = strength * 0.75 * (0.45 * neutral + 0.55 * lower)
-    key = rng.uniform(0.55, 1.05) * warmth(rng, 0.16)
+    key = rng.uniform(0.65, 1.25) * warmth(rng, 0.16)
     fill = rng.uniform(0.04, 0.28) * warmth(rng, 0.22)
     side = np.array([-direction[0], rng.normal(0, 0.4), -abs(direction[2]) - 0.2])
     up = _unit(np.array([rng.normal(0, 0.15), -1.0, rng.normal(-0.1, 0.3)]))

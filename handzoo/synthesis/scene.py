@@ -51,13 +51,13 @@ def _vector(values: np.ndarray) -> torch.Tensor:
 
 def sample_tone(rng: np.random.Generator) -> SkinTone:
     """A person's skin, over the whole range of human tones."""
-    melanin = float(np.clip(rng.beta(1.0, 1.6) * 2.2, 0.02, 2.0))
+    melanin = float(np.clip(rng.beta(1.0, 1.8) * 2.2, 0.02, 2.0))
     polish = None
     if rng.random() < 0.08:
         polish = tuple(float(v) for v in rng.uniform(0.02, 0.6, 3) ** 1.5)
     return SkinTone(
         melanin=melanin,
-        blood=float(np.clip(rng.normal(0.20, 0.09), 0.03, 0.45)),
+        blood=float(np.clip(rng.normal(0.18, 0.08), 0.03, 0.42)),
         mottling=float(rng.uniform(0.5, 1.5)),
         creases=float(rng.uniform(0.4, 1.0)),
         shine=float(rng.uniform(0.4, 1.2)),

@@ -19,8 +19,8 @@ from handzoo.synthesis.noise import SolidNoise
 from handzoo.visualization.renderer import vertex_normals
 
 #: Linear-light reflectance of skin without pigment and the absorption of its two pigments.
-BLOODLESS = (0.78, 0.56, 0.45)
-MELANIN = (0.95, 1.38, 1.78)
+BLOODLESS = (0.77, 0.58, 0.475)
+MELANIN = (1.0, 1.34, 1.68)
 BLOOD = (0.12, 0.80, 0.62)
 
 # Palm lines as (across, along): across runs from index (0) to little knuckle (1), along from
