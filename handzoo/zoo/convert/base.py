@@ -115,14 +115,16 @@ class ConversionReport:
         from rich.table import Table
 
         table = Table(title=f"{self.method} -> {self.config}", title_justify="left")
-        for column in ("from", "tensors", "million", "to", "note"):
+        noted = any(row.note for row in self.rows)
+        for column in ("from", "tensors", "million", "to", *(("note",) if noted else ())):
             right = column in ("tensors", "million")
             justify = "right" if right else "left"
             table.add_column(column, justify=justify, no_wrap=column != "note" and not every_tensor)
         if every_tensor:
             for row in self.rows:
                 size = _million(_size(row.shape))
-                table.add_row(row.source, "1", size, row.target or "-", row.note)
+                cells = (row.source, "1", size, row.target or "-", row.note)
+                table.add_row(*cells[: len(table.columns)])
         else:
             groups: dict[tuple[str, str, str], list[Row]] = {}
             for row in self.rows:
@@ -130,7 +132,8 @@ class ConversionReport:
                 groups.setdefault(key, []).append(row)
             for (source, target, note), rows in groups.items():
                 size = _million(sum(_size(row.shape) for row in rows))
-                table.add_row(source, str(len(rows)), size, target or "-", note)
+                cells = (source, str(len(rows)), size, target or "-", note)
+                table.add_row(*cells[: len(table.columns)])
         table.caption = (
             f"{_million(self.parameters)} M parameters: {_million(self.live)} M live, "
             f"{_million(self.unused)} M that no forward pass reads"
