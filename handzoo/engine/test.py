@@ -85,6 +85,8 @@ def prepare_test(
             cfg[f"test_{part}"] = copy.deepcopy(cfg.get(f"val_{part}"))
         if cfg[f"test_{part}"] is None:
             raise ConfigError(f"test_{part}: missing in {cfg.model_name}; testing needs it.")
+    if cfg.test_cfg.get("type") == "ValLoop":
+        cfg.test_cfg.type = "TestLoop"
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
                 *(f"val_{part}" for part in _PARTS)):  # fmt: skip
         cfg[key] = None

@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         launcher=args.launcher,
     )
     console = Console()
+    if not results:
+        print("The metrics of this config keep no result; metrics.json has their figures.")
     for result in results:
         if result.resources:
             console.print(resource_table(result.resources))

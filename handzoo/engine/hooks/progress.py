@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
@@ -115,7 +116,7 @@ class ProgressHook(Hook):
         """Show iteration, loss and learning rate."""
         if self._progress is None:
             return
-        loss = float((outputs or {}).get("loss", float("nan")))
+        loss = float(torch.as_tensor((outputs or {}).get("loss", float("nan"))).detach())
         rate = next(iter(runner.optim_wrapper.get_lr().values()))[0]
         self._advance("train", runner.iter + 1, runner.max_iters, f"loss {loss:.4g} lr {rate:.1e}")
 
