@@ -16,7 +16,7 @@ def main() -> None:
         "--data", type=Path, default=ASSETS / "sample", help="folder in FreiHAND's layout, prompts"
     )
     parser.add_argument("--out", type=Path, default=ASSETS / "clip", help="folder to write")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     accuracy = make_stand_in(args.data, args.out, args.epochs, args.seed)

@@ -34,7 +34,7 @@ CONFIG: dict[str, Any] = {
     "embed_dim": 512,
     "vision_cfg": {
         "image_size": SIZE,
-        "patch_size": 8,
+        "patch_size": 16,
         "width": 128,
         "layers": 3,
         "head_width": 32,
@@ -96,11 +96,34 @@ def read_captioned(root: str | Path, split: str) -> CaptionedImages:
     return CaptionedImages(torch.stack(images), prompts)
 
 
-def vocabulary(tokenizer: Callable[..., Tensor], prompts: Sequence[str]) -> Tensor:
-    """Token ids (T,) of these prompts and of every prompt that the paper's templates make."""
-    made = [final_prompt(color, gesture) for color in BACKGROUNDS for gesture in GESTURES]
-    texts = {*made, *table1_prompts(), *prompts, "".join(f"{number} " for number in range(10))}
-    return tokenizer(sorted(texts)).unique()
+def tokenizer() -> Callable[..., Tensor]:
+    """CLIP's tokenizer at the small model's length."""
+    from open_clip import SimpleTokenizer
+
+    return SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
+
+
+class Vocabulary:
+    """The words that prompts use, numbered without gaps, so that only their embeddings are trained.
+
+    The order of CLIP's numbers is kept: the end of a text stays the highest, which open_clip
+    looks for.
+
+    Args:
+        prompts: these, and every prompt that the paper's templates make, must be expressible.
+
+    Attributes:
+        ids: (T,) CLIP's numbers of the words.
+    """
+
+    def __init__(self, prompts: Sequence[str]) -> None:
+        self._tokenize = tokenizer()
+        made = [final_prompt(color, gesture) for color in BACKGROUNDS for gesture in GESTURES]
+        self.ids = self._tokenize(sorted({*made, *table1_prompts(), *prompts})).unique()
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> (N, length) indices into :attr:`ids`."""
+        return torch.searchsorted(self.ids, self._tokenize(list(texts)))
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -124,7 +147,8 @@ def normalize(pixels: Tensor) -> Tensor:
 
 def train_small_clip(
     data: CaptionedImages,
-    epochs: int = 40,
+    words: Vocabulary,
+    epochs: int = 60,
     batch_size: int = 128,
     lr: float = 1e-3,
     seed: int = 0,
@@ -134,19 +158,21 @@ def train_small_clip(
 
     Args:
         data: the images.
+        words: of their prompts.
         epochs, batch_size, lr: AdamW with a linear warm-up and a cosine decay.
         seed: of initialisation, order and augmentation.
         log: called with a line after every fifth epoch.
 
     Returns:
-        The model in evaluation mode.
+        The model in evaluation mode; its token embeddings are those of ``words`` alone.
     """
-    from open_clip import ClipLoss, SimpleTokenizer
+    from open_clip import ClipLoss
 
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = small_clip(CONFIG).train()
-    tokens = SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])(data.prompts)
+    text_cfg = {**CONFIG["text_cfg"], "vocab_size": len(words.ids)}
+    model = small_clip({**CONFIG, "text_cfg": text_cfg}).train()
+    tokens = words(data.prompts)
     loss_function = ClipLoss()
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
     steps = max(len(data) // batch_size, 1)
@@ -177,20 +203,24 @@ def train_small_clip(
 
 
 @torch.no_grad()
-def zero_shot_accuracy(model: nn.Module, data: CaptionedImages) -> dict[str, float]:
+def zero_shot_accuracy(
+    model: nn.Module, data: CaptionedImages, tokenize: Callable[..., Tensor]
+) -> dict[str, float]:
     """How often the right prompt is nearest among all gestures, and among all backgrounds.
 
     The other word of the prompt is given. Chance is 1/19 and one over the number of backgrounds.
-    """
-    from open_clip import SimpleTokenizer
 
-    tokenizer = SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
+    Args:
+        model: the CLIP.
+        data: what to classify.
+        tokenize: :class:`Vocabulary` for a model in training, :func:`tokenizer` for one of a file.
+    """
     image = model.encode_image(normalize(data.images.float() / 255), normalize=True)
     said = [parse_prompt(prompt) for prompt in data.prompts]
     colors = sorted({*BACKGROUNDS, *(words.color for words in said)})
     texts = [final_prompt(color, gesture) for color in colors for gesture in GESTURES]
     text = torch.cat(
-        [model.encode_text(tokenizer(texts[i : i + 256]), normalize=True)
+        [model.encode_text(tokenize(texts[i : i + 256]), normalize=True)
          for i in range(0, len(texts), 256)]
     ).unflatten(0, (len(colors), len(GESTURES)))  # fmt: skip
     similarity = torch.einsum("ne,cge->ncg", image, text)
@@ -205,7 +235,7 @@ def zero_shot_accuracy(model: nn.Module, data: CaptionedImages) -> dict[str, flo
 
 
 def make_stand_in(
-    root: str | Path, out: str | Path, epochs: int = 40, seed: int = 0, log: Any = print
+    root: str | Path, out: str | Path, epochs: int = 60, seed: int = 0, log: Any = print
 ) -> dict[str, float]:
     """Train on ``root``'s training part, write ``out``, and say how well it does on evaluation.
 
@@ -215,18 +245,15 @@ def make_stand_in(
         epochs, seed: see :func:`train_small_clip`.
         log: called with progress lines.
     """
-    from open_clip import SimpleTokenizer
-
-    data = read_captioned(root, "training")
-    model = train_small_clip(data, epochs=epochs, seed=seed, log=log)
-    accuracy = zero_shot_accuracy(model, read_captioned(root, "evaluation"))
-    tokenizer = SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
+    data, unseen = read_captioned(root, "training"), read_captioned(root, "evaluation")
+    words = Vocabulary([*data.prompts, *unseen.prompts])
+    model = train_small_clip(data, words, epochs=epochs, seed=seed, log=log)
+    accuracy = zero_shot_accuracy(model, unseen, words)
     notes = {
         "trained_on": f"{len(data)} images and prompts of HandZoo's sample",
         "epochs": epochs,
         "seed": seed,
         "zero_shot_accuracy": {name: round(value, 4) for name, value in accuracy.items()},
     }
-    tokens = vocabulary(tokenizer, data.prompts)
-    write_small_clip(model, {**CONFIG, "notes": notes}, tokens, Path(out))
+    write_small_clip(model, {**CONFIG, "notes": notes}, words.ids, Path(out))
     return accuracy

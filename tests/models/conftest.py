@@ -42,8 +42,9 @@ def small_clip_folder(tmp_path_factory):
     """A random CLIP in the layout of ``handzoo/assets/clip``."""
     folder = tmp_path_factory.mktemp("clip")
     torch.manual_seed(0)
-    model = small_clip(SMALL_CLIP)
     tokens = open_clip.SimpleTokenizer(context_length=32)(PROMPTS).unique()
+    text_cfg = {**SMALL_CLIP["text_cfg"], "vocab_size": len(tokens)}
+    model = small_clip({**SMALL_CLIP, "text_cfg": text_cfg})
     write_small_clip(model, SMALL_CLIP, tokens, folder)
     return folder
 

@@ -39,7 +39,9 @@ def test_it_learns_and_reads_back(folder, tmp_path):
     model, config = read_small_clip(tmp_path / "clip")
     assert config["embed_dim"] == 512 and config["notes"]["epochs"] == 12
     again = clip_standin.zero_shot_accuracy(
-        model.eval(), clip_standin.read_captioned(folder, "evaluation")
+        model.eval(),
+        clip_standin.read_captioned(folder, "evaluation"),
+        clip_standin.tokenizer(),
     )
     assert again["background"] == pytest.approx(accuracy["background"], abs=0.1)  # float16
     assert (tmp_path / "clip" / "model.safetensors").stat().st_size < 4e6

@@ -106,14 +106,15 @@ def write_small_clip(
     Args:
         model: of :func:`small_clip`.
         config: its sizes, and notes on how it was trained.
-        token_ids: (T,) words whose embeddings are kept.
+        token_ids: (T,) words whose embeddings the model has.
         folder: made if need be.
     """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().half().contiguous() for key, value in model.state_dict().items()}
-    state[_ROWS] = state.pop(_EMBEDDING)[token_ids].contiguous()
+    state[_ROWS] = state.pop(_EMBEDDING)
     state[_IDS] = token_ids.int()
     save_file(state, str(folder / "model.safetensors"))
+    (folder / "model.safetensors").chmod(0o644)  # safetensors keeps it to its owner
     (folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
