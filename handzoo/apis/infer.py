@@ -34,6 +34,19 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: 0.80, as FreiHAND's crop)",
     )
     parser.add_argument("--focal", type=float, help="focal length of the pictures, in pixels")
+    parser.add_argument(
+        "--filter",
+        metavar="FILTER",
+        help="refine the hands of videos by earlier frames: a name such as temporal/OneEuro, or "
+        "\"dict(type='temporal/OneEuro', beta=20.0)\"; none: not even the config's own",
+    )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="use a plugin that is not installed; may be repeated",
+    )
     parser.add_argument("--device", help="such as cpu or cuda:0")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument(
@@ -60,11 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from handzoo.apis.inferencer import HandInferencer
     from handzoo.apis.inputs import count, list_inputs
     from handzoo.apis.writer import ResultWriter
+    from handzoo.plugins import activate
     from handzoo.resources import collect_resources
 
     # What the user named is checked before the model is loaded.
     inputs = list_inputs(arguments.inputs)
     boxes = read_boxes(arguments.boxes, arguments.hand) if arguments.boxes else None
+    activate(arguments.plugin)
     console = Console()
     with collect_resources(require_real=arguments.require_real) as report:
         inferencer = HandInferencer(
@@ -74,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             batch_size=arguments.batch_size,
             box_factor=arguments.box_factor,
             center_fraction=arguments.center_fraction or CENTER_FRACTION,
+            filter=arguments.filter,
         )
     console.print(report.table())
     columns = ("hands", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

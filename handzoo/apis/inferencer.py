@@ -29,17 +29,12 @@ from handzoo.apis.boxes import (
     parse_boxes,
     square_around,
 )
+from handzoo.apis.filters import PredictionFilter, TrackFilter, build_filter, parse_filter
 from handzoo.apis.inputs import Input, Picture, iterate, list_inputs
+from handzoo.apis.placement import place_hand
 from handzoo.apis.results import HandResult, ImageResult, Results
-from handzoo.datasets.transforms.geometry import (
-    crop_affine,
-    homogeneous,
-    mirror_affine,
-    transform_points,
-    warp,
-)
+from handzoo.datasets.transforms.geometry import crop_affine, homogeneous, mirror_affine, warp
 from handzoo.errors import ConfigError
-from handzoo.hands.camera import normalized_to_pixels, weak_perspective_project, weak_to_translation
 from handzoo.resources import active_report, collect_resources
 from handzoo.visualization.renderer import mirrored_faces
 
@@ -65,9 +60,12 @@ class HandInferencer:
         box_factor: enlargement of a box to the square crop.
         center_fraction: part of the picture's shorter side that is cut out without a box; the
             default is that of FreiHAND's crop, with which the models are trained.
+        filter: refines the hands of videos by earlier frames: name (``temporal/OneEuro``), config,
+            or :class:`~handzoo.apis.filters.PredictionFilter`. None: what the model's config
+            names as ``prediction_filter``, if anything; ``none``: no filter.
 
     Raises:
-        ConfigError: unknown model, or ``detector`` is neither callable nor ``none``.
+        ConfigError: unknown model or filter, or ``detector`` is neither callable nor ``none``.
         CheckpointError: the weights do not fit.
     """
 
@@ -80,6 +78,7 @@ class HandInferencer:
         batch_size: int = 8,
         box_factor: float = 1.5,
         center_fraction: float = CENTER_FRACTION,
+        filter: str | Mapping[str, Any] | PredictionFilter | None = None,
     ) -> None:
         if not (callable(detector) or detector in (None, "none")):
             raise ConfigError(
@@ -97,6 +96,8 @@ class HandInferencer:
             resources = report.rows()
         self.crop_size = _crop_size(cfg)
         self.faces = self.estimator.topology.faces.cpu().numpy()
+        described = filter if filter is not None else (cfg or {}).get("prediction_filter")
+        self.filter = build_filter(described, self.estimator.topology)
         name = cfg.get("model_name") if cfg is not None else None
         self.info: dict[str, Any] = {
             "model": name or (str(model) if isinstance(model, (str, os.PathLike)) else "estimator"),
@@ -104,6 +105,8 @@ class HandInferencer:
             "resources": resources,
             "frame": _FRAME,
         }
+        if self.filter is not None:
+            self.info["filter"] = _plain(described)
 
     def _load(self, model: Any, checkpoint: Any) -> tuple[nn.Module, Any]:
         if isinstance(model, nn.Module):
@@ -160,8 +163,10 @@ class HandInferencer:
         listed = list_inputs(inputs)
         known = _known_boxes(boxes, len(listed), hand)
         default_right = is_right_hand(hand)
+        filtered = TrackFilter(self.filter) if self.filter is not None else None
         for batch in self._batches(iterate(listed), known, default_right):
-            yield from self._predict(batch, K)
+            for result in self._predict(batch, K):
+                yield filtered(result) if filtered is not None else result
 
     def _batches(
         self,
@@ -232,29 +237,17 @@ class HandInferencer:
 
     def _result(self, crop: _Crop, sample: Any, K: np.ndarray | float | None) -> HandResult:
         camera, joints, vertices = (
-            getattr(sample, name).detach().cpu().float()
+            getattr(sample, name).detach().cpu().float().numpy()
             for name in ("pred_camera", "pred_joints", "pred_vertices")
         )
-        projected = weak_perspective_project(joints[None], camera[None])[0]
-        in_crop = normalized_to_pixels(projected, self.crop_size).double().numpy()
-        picture_camera = _picture_camera(crop.picture_size, K)
-        mirror = np.array([1.0 if crop.is_right else -1.0, 1.0, 1.0])
-        # The crop's camera sees the mirror image of a left hand.
-        crop_camera = homogeneous(crop.affine) @ picture_camera @ np.diag(mirror)
-        translation = weak_to_translation(
-            camera[None], torch.from_numpy(crop_camera)[None].float(), self.crop_size
-        )[0]
-        faces = self.faces if crop.is_right else mirrored_faces(self.faces)
-        return HandResult(
-            joints3d=joints.numpy() * mirror.astype(np.float32),
-            vertices=vertices.numpy() * mirror.astype(np.float32),
-            joints2d=transform_points(cv2.invertAffineTransform(crop.affine), in_crop),
-            camera=camera.numpy(),
-            translation=translation.numpy() * mirror,
-            K=picture_camera,
+        return place_hand(
+            joints,
+            vertices,
+            camera,
+            K=_picture_camera(crop.picture_size, K),
             affine=crop.affine,
             crop_size=self.crop_size,
-            faces=faces,
+            faces=self.faces if crop.is_right else mirrored_faces(self.faces),
             is_right=crop.is_right,
             box=crop.box,
             score=crop.score,
@@ -286,6 +279,13 @@ class _Crop:
             self.affine = mirrored @ homogeneous(mirror_affine(width))
         crop = warp(image, self.affine, size, cv2.BORDER_CONSTANT, 0)
         self.tensor: Tensor = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
+
+
+def _plain(described: Any) -> Any:
+    """A filter's description as JSON can hold it."""
+    if isinstance(described, str):
+        return parse_filter(described)
+    return dict(described) if isinstance(described, Mapping) else type(described).__name__
 
 
 def _known_boxes(boxes: Any, num_inputs: int, hand: str) -> Any:

@@ -24,7 +24,8 @@ RUNNER_KEYS = _words(
     visualizer default_scope randomness experiment_name work_dir"""
 )
 HANDZOO_KEYS = _words(
-    "model_name plugins allowed_missing evaluation_protocol activation_checkpointing"
+    "model_name plugins allowed_missing evaluation_protocol activation_checkpointing "
+    "prediction_filter"
 )
 # Names that config files use to build the values above. Anything private ('_x'), and anything
 # that ends in one of VARIABLE_ENDINGS, is such a name too.
@@ -85,6 +86,7 @@ def _registries() -> dict[str, Any]:
         "loss": hz.LOSSES,
         "losses": hz.LOSSES,
         "hand_model": hz.HAND_MODELS,
+        "prediction_filter": hz.PREDICTION_FILTERS,
         "dataset": hz.DATASETS,
         "datasets": hz.DATASETS,
         "pipeline": hz.TRANSFORMS,

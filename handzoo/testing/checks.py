@@ -23,6 +23,8 @@ from handzoo.testing.drivers import (
 
 # Losses and guidance mix the samples of a batch on purpose, so batch sizes need not agree.
 _BATCH_ROLES = {"loss", "guidance"}
+# Not a torch module: it has checks of its own, in handzoo.testing.filters.
+FILTER_ROLE = "prediction_filter"
 _TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -56,14 +58,20 @@ def conformance_checks(role: str) -> list[Check]:
 
     Args:
         role: a key of ``handzoo.testing.drivers.DRIVERS``: backbone, neck, query_head, mesh_head,
-            prior, loss, guidance, text_encoder or hand_model.
+            prior, loss, guidance, text_encoder or hand_model; or prediction_filter.
 
     Raises:
         ConfigError: no such role.
     """
-    if role not in DRIVERS:
-        raise ConfigError(f"no conformance checks for {role!r}; there are: {', '.join(DRIVERS)}.")
-    functions = [check for check in _CHECKS if check is not _batch or role not in _BATCH_ROLES]
+    if role == FILTER_ROLE:
+        from handzoo.testing.filters import FILTER_CHECKS
+
+        functions = list(FILTER_CHECKS)
+    elif role in DRIVERS:
+        functions = [check for check in _CHECKS if check is not _batch or role not in _BATCH_ROLES]
+    else:
+        known = ", ".join([*DRIVERS, FILTER_ROLE])
+        raise ConfigError(f"no conformance checks for {role!r}; there are: {known}.")
     return [Check(role, function.__name__.strip("_"), function) for function in functions]
 
 
