@@ -51,7 +51,7 @@ def heatmap_divergence(logits: Tensor, points: Tensor, sigma: float) -> Tensor:
     logits = logits.float()
     columns = gaussian_profile(points[..., 0], logits.shape[3], sigma)
     rows = gaussian_profile(points[..., 1], logits.shape[2], sigma)
-    expected = ((logits * columns[..., None, :]).sum(-1) * rows).sum(-1)
+    expected = ((logits @ columns[..., None]).squeeze(-1) * rows).sum(-1)
     entropy = sum(torch.special.entr(profile).sum(-1) for profile in (columns, rows))
     return logits.flatten(2).logsumexp(-1) - expected - entropy
 
