@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +32,8 @@ class TimmBackbone(Backbone):
         weights: a weights file, instead of the resource's usual places.
         final_features: for HRNet, f4 is the 2048-channel map that timm's classifier pools
             (``final_layer``), as METRO and FastMETRO use it, instead of the fourth branch.
+        options: further arguments of timm's model, such as ``dict(feature_location='')`` for
+            HRNet's branches as they are. Not with ``final_features``.
 
     Raises:
         ConfigError: timm has no such model, or it does not give four such levels.
@@ -48,6 +52,7 @@ class TimmBackbone(Backbone):
         pretrained: bool = True,
         weights: str | None = None,
         final_features: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         import timm
@@ -70,7 +75,8 @@ class TimmBackbone(Backbone):
             self.channels = (*widths[:3], self.net.num_features)
             self.strides = (4, 8, 16, 32)
             return
-        info = timm.create_model(name, pretrained=False, features_only=True).feature_info
+        options = {"pretrained": False, "features_only": True, **(options or {})}
+        info = timm.create_model(name, **options).feature_info
         if out_indices is None:
             out_indices = tuple(
                 index for index, stride in enumerate(info.reduction()) if stride in (4, 8, 16, 32)
@@ -80,9 +86,7 @@ class TimmBackbone(Backbone):
                 f"{current_key_path('out_indices')}: four feature levels are needed, and {name} "
                 f"has strides {info.reduction()}; got out_indices={tuple(out_indices)}."
             )
-        self.net = timm.create_model(
-            name, pretrained=False, features_only=True, out_indices=tuple(out_indices)
-        )
+        self.net = timm.create_model(name, out_indices=tuple(out_indices), **options)
         self.channels = tuple(self.net.feature_info.channels())
         self.strides = tuple(self.net.feature_info.reduction())
 
@@ -111,13 +115,21 @@ class TimmBackbone(Backbone):
         """Return f1..f4 of ``image`` (B, 3, H, W)."""
         if not self.final_features:
             return tuple(self.net(image))
+        branches, fused = self.hrnet_maps(image)
+        return (*branches[:3], self.net.final_layer(fused))
+
+    def hrnet_maps(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+        """HRNet's four branches, and the map (B, 1024, H / 32, W / 32) that its head fuses of them.
+
+        Only with ``final_features``.
+        """
         net = self.net
         stem = net.act1(net.bn1(net.conv1(image)))
         branches = net.stages(net.act2(net.bn2(net.conv2(stem))))
-        final = net.incre_modules[0](branches[0])
+        fused = net.incre_modules[0](branches[0])
         for index, module in enumerate(net.incre_modules[1:], start=1):
-            final = module(branches[index]) + net.downsamp_modules[index - 1](final)
-        return (*branches[:3], net.final_layer(final))
+            fused = module(branches[index]) + net.downsamp_modules[index - 1](fused)
+        return branches, fused
 
     def pooled(self, maps: tuple[Tensor, ...]) -> Tensor:
         """The global feature (B, D4) that timm's classifier would see."""

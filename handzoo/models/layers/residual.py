@@ -1,4 +1,4 @@
-"""The residual block of ResNet-18 and -34."""
+"""The residual block of ResNet-18 and -34, and branches of such blocks."""
 
 from __future__ import annotations
 
@@ -33,3 +33,20 @@ class BasicBlock(nn.Module):
         out = F.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         return F.relu(out + self.shortcut(x))
+
+
+def residual_branch(in_channels: int, channels: int, num_blocks: int) -> nn.Sequential:
+    """Residual blocks and a 1x1 convolution without bias: (B, C, H, W) -> (B, C', H, W).
+
+    The branches of CLIP-Hand's MHF and of PointHMR. A softmax over positions, which follows where
+    they make heatmaps, would not see a bias.
+
+    Args:
+        in_channels: C.
+        channels: C' of all blocks and of the result.
+        num_blocks: residual blocks.
+    """
+    blocks = [
+        BasicBlock(in_channels if index == 0 else channels, channels) for index in range(num_blocks)
+    ]
+    return nn.Sequential(*blocks, nn.Conv2d(channels, channels, 1, bias=False))

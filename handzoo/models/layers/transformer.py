@@ -80,16 +80,21 @@ class EncoderLayer(nn.Module):
         self.feedforward = FeedForward(channels, feedforward_channels, dropout)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor, position: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, position: Tensor | None = None, blocked: Tensor | None = None
+    ) -> Tensor:
         """Map tokens (B, N, C) to (B, N, C).
 
         Args:
             tokens: (B, N, C).
             position: (N, C) or (B, N, C), or None.
+            blocked: (N, N) bool, True where a token (row) may not look at another, or None.
         """
         value = self.norm1(tokens)
         place = value if position is None else value + position
-        mixed, _ = self.self_attention(place, place, value, need_weights=False)
+        mixed, _ = self.self_attention(
+            place, place, value, attn_mask=blocked, need_weights=False
+        )
         tokens = tokens + self.drop(mixed)
         return tokens + self.drop(self.feedforward(self.norm2(tokens)))
 

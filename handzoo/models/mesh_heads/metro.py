@@ -46,6 +46,10 @@ class BertLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, N, C) to (B, N, C)."""
+        return self.feed(self.attend(tokens))
+
+    def attend(self, tokens: Tensor) -> Tensor:
+        """The first half: self-attention, residual sum and norm; (B, N, C) to (B, N, C)."""
         drop = self.dropout if self.training else 0.0
         query, key, value = (
             layer(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
@@ -53,7 +57,11 @@ class BertLayer(nn.Module):
         )
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=drop)
         mixed = self.attention_out(mixed.transpose(1, 2).flatten(2))
-        tokens = self.attention_norm(tokens + F.dropout(mixed, drop, self.training))
+        return self.attention_norm(tokens + F.dropout(mixed, drop, self.training))
+
+    def feed(self, tokens: Tensor) -> Tensor:
+        """The second half: feed-forward, residual sum and norm; (B, N, C) to (B, N, C)."""
+        drop = self.dropout if self.training else 0.0
         mixed = self.feedforward_out(F.gelu(self.feedforward_in(tokens)))
         return self.feedforward_norm(tokens + F.dropout(mixed, drop, self.training))
 

@@ -12,7 +12,7 @@ from handzoo.errors import ConfigError
 from handzoo.hands.conventions import NUM_JOINTS
 from handzoo.hands.topology import HandTopology
 from handzoo.models.base import Features, QueryHead, QueryOutput
-from handzoo.models.layers.residual import BasicBlock
+from handzoo.models.layers.residual import residual_branch
 from handzoo.registry import QUERY_HEADS, current_key_path
 
 
@@ -74,23 +74,14 @@ class MHF(QueryHead):
         self.out_channels = channels
         self.two_scales = two_scales
         self.memory_tokens = memory_tokens
-        self.vertex_branch = self._branch(high_channels, topology.num_coarse, num_blocks)
-        self.joint_branch = self._branch(high_channels, NUM_JOINTS, num_blocks)
-        self.attention_branch = self._branch(high_channels, channels, num_blocks)
+        self.vertex_branch = residual_branch(high_channels, topology.num_coarse, num_blocks)
+        self.joint_branch = residual_branch(high_channels, NUM_JOINTS, num_blocks)
+        self.attention_branch = residual_branch(high_channels, channels, num_blocks)
         self.camera_token = nn.Linear(memory_tokens, 1)
         global_channels = feature_channels[-1]
         self.camera_channels: nn.Module = nn.Identity()
         if global_channels != channels:
             self.camera_channels = nn.Linear(global_channels, channels)
-
-    @staticmethod
-    def _branch(in_channels: int, channels: int, num_blocks: int) -> nn.Sequential:
-        blocks = [
-            BasicBlock(in_channels if index == 0 else channels, channels)
-            for index in range(num_blocks)
-        ]
-        # No bias: the softmax over positions would not see it.
-        return nn.Sequential(*blocks, nn.Conv2d(channels, channels, 1, bias=False))
 
     def forward(self, features: Features) -> QueryOutput:
         """Return 217 queries (B, 217, C) and the heatmaps' logits (B, 21 | 195, H / 4, W / 4)."""
