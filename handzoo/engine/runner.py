@@ -6,8 +6,9 @@ import logging
 import sys
 from typing import Any
 
+import torch
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
@@ -15,7 +16,7 @@ from handzoo.engine.build import allowed_missing
 from handzoo.engine.checkpoint import load_weights, read_checkpoint
 from handzoo.engine.compat import make_plain
 from handzoo.engine.run_info import RunInfo
-from handzoo.errors import CheckpointError
+from handzoo.errors import CheckpointError, ConfigError
 
 # Long blocks that belong into the log file but not onto a person's screen.
 _FILE_ONLY = ("System environment:", "Hooks will be executed in the following", "Exp name:",
@@ -46,8 +47,23 @@ class HandRunner(Runner):
     run_info: RunInfo
     checkpoint_meta: dict[str, Any] = {}
 
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """MMEngine's, which asks for a GPU in each process; here a group of CPUs will do too."""
+        if self.distributed and not torch.cuda.is_available():
+            if self.launcher != "pytorch":
+                raise ConfigError(f"--launcher {self.launcher}: needs a GPU for each process.")
+            if not torch.distributed.is_initialized():
+                torch.distributed.init_process_group("gloo")
+        super().setup_env(env_cfg)
+
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> Any:
         """MMEngine's, then to the device that the config names, if it names one."""
+        if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
+            return MMDistributedDataParallel(
+                module=model,
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get("find_unused_parameters", False),
+            )
         wrapped = super().wrap_model(model_wrapper_cfg, model)
         device = self.cfg.get("device")
         return wrapped if device is None else wrapped.to(device)
