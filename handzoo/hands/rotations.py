@@ -1,8 +1,9 @@
-"""Axis-angle vectors and rotation matrices, differentiable everywhere (also at zero)."""
+"""Rotations as axis-angle vectors, matrices and six numbers; differentiable also at zero."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # Below this squared angle (0.01 rad) the Taylor series of sinc are exact to float64 precision
@@ -128,3 +129,31 @@ def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
     tiny = sin_half < 1e-7
     scale = torch.where(tiny, 2 / w.clamp(min=0.5), angle / sin_half.clamp(min=1e-12))
     return xyz * scale
+
+
+def rotation_6d_to_matrix(six: Tensor) -> Tensor:
+    """Gram-Schmidt: two vectors, orthonormalised, are the first two columns of a rotation.
+
+    Unlike axis-angle vectors and quaternions this is continuous over all rotations, which a
+    network needs to regress them.
+
+    Args:
+        six: (..., 6), the first column's three numbers, then the second's; any length, but not
+            parallel.
+
+    Returns:
+        (..., 3, 3) rotation matrices.
+
+    Source: Zhou et al., "On the Continuity of Rotation Representations in Neural Networks",
+    CVPR 2019, equation 15.
+    """
+    first = F.normalize(six[..., :3], dim=-1)
+    second = six[..., 3:]
+    second = F.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
+    third = torch.linalg.cross(first, second, dim=-1)
+    return torch.stack((first, second, third), dim=-1)
+
+
+def matrix_to_rotation_6d(matrix: Tensor) -> Tensor:
+    """The first two columns of rotation matrices (..., 3, 3), as (..., 6)."""
+    return matrix[..., :2].transpose(-1, -2).flatten(-2)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from handzoo.hands.camera import normalized_to_pixels, rotation_z, weak_perspective_project
+from handzoo.hands.rotations import axis_angle_to_matrix
 from handzoo.hands.topology import HandTopology
 from handzoo.models.base import Features
 from handzoo.structures import HandPrediction, HandTargets, empty_annotation
@@ -78,7 +79,10 @@ def make_targets(batch: int, topology: HandTopology, seed: int = 0, size: int = 
 def make_prediction(
     batch: int, topology: HandTopology, seed: int = 0, error: float = 0.01, size: int = 224
 ) -> HandPrediction:
-    """A prediction ``error`` metres off :func:`make_targets`, with heatmaps at two scales."""
+    """A prediction ``error`` metres off :func:`make_targets`, with heatmaps at two scales.
+
+    ``aux`` holds what heads that regress a hand model's parameters add.
+    """
     targets = make_targets(batch, topology, seed, size)
     vertices = targets.vertices + error * noise(*targets.vertices.shape, seed=seed + 2)
     joints = targets.joints3d + error * noise(*targets.joints3d.shape, seed=seed + 3)
@@ -96,4 +100,8 @@ def make_prediction(
         joints_from_vertices=topology.regress_joints(vertices),
         coarse_vertices=topology.downsample(vertices),
         heatmaps=heatmaps,
+        aux={
+            "mano_rotations": axis_angle_to_matrix(0.2 * noise(batch, 16, 3, seed=seed + 5)),
+            "mano_shape": noise(batch, 10, seed=seed + 6),
+        },
     )

@@ -5,7 +5,13 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from handzoo.hands.rotations import axis_angle_to_matrix, matrix_to_axis_angle, skew
+from handzoo.hands.rotations import (
+    axis_angle_to_matrix,
+    matrix_to_axis_angle,
+    matrix_to_rotation_6d,
+    rotation_6d_to_matrix,
+    skew,
+)
 
 
 def vectors(angles, seed=0):
@@ -59,3 +65,36 @@ def test_every_half_turn_and_pivot():
         matrix = rotation.as_matrix()
         again = axis_angle_to_matrix(matrix_to_axis_angle(torch.from_numpy(matrix))).numpy()
         np.testing.assert_allclose(again, matrix, atol=1e-9)
+
+
+def test_six_numbers_round_trip():
+    matrix = torch.from_numpy(Rotation.random(200, random_state=1).as_matrix())
+    again = rotation_6d_to_matrix(matrix_to_rotation_6d(matrix))
+    torch.testing.assert_close(again, matrix, atol=1e-12, rtol=0)
+
+
+def test_any_six_numbers_give_the_rotation_of_gram_schmidt():
+    """Against QR with positive diagonal, whose Q is Gram-Schmidt's by another way."""
+    six = torch.from_numpy(np.random.default_rng(0).standard_normal((50, 6)) * 3)
+    found = rotation_6d_to_matrix(six).numpy()
+    for numbers, matrix in zip(six.numpy(), found, strict=True):
+        q, r = np.linalg.qr(numbers.reshape(2, 3).T)
+        np.testing.assert_allclose(matrix[:, :2], q * np.sign(np.diag(r)), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(found), 1, atol=1e-12)
+    gram = found @ found.swapaxes(1, 2)
+    np.testing.assert_allclose(gram, np.broadcast_to(np.eye(3), gram.shape), atol=1e-12)
+
+
+def test_gradient_of_six_numbers():
+    six = torch.from_numpy(np.random.default_rng(2).standard_normal((4, 6))).requires_grad_()
+    assert torch.autograd.gradcheck(rotation_6d_to_matrix, (six,))
+    # At the start of training, too: the identity, where the layers' output is zero.
+    start = matrix_to_rotation_6d(torch.eye(3, dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(rotation_6d_to_matrix, (start,))
+
+
+def test_six_numbers_are_continuous_where_axis_angle_jumps():
+    near = Rotation.from_rotvec([[0, 0, np.pi - 1e-4], [0, 0, np.pi + 1e-4]]).as_matrix()
+    six = matrix_to_rotation_6d(torch.from_numpy(near))
+    vectors = matrix_to_axis_angle(torch.from_numpy(near))
+    assert (six[0] - six[1]).norm() < 1e-3 < 6 < (vectors[0] - vectors[1]).norm()

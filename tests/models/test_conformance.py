@@ -28,6 +28,7 @@ EXAMPLES = {
         "MTED": (SMALL_MTED, Context()),
         "FastMetroHead": (SMALL_FAST, Context()),
         "MetroHead": (SMALL_METRO, Context(has_camera=False)),
+        "ManoRegressionHead": (dict(channels=(32,), iterations=2), Context(query_channels=None)),
         "LinearMeshHead": (dict(), Context(query_channels=None)),
         "TokenLinearHead": (dict(), Context()),
     },
@@ -35,6 +36,7 @@ EXAMPLES = {
     "loss": {
         "HandLoss": (dict(), Context()),
         "HeatmapLoss": (dict(), Context()),
+        "ManoParameterLoss": (dict(shape_prior=1.0), Context()),
         "MeshShapeLoss": (dict(), Context()),
         "MetroLoss": (dict(), Context()),
     },

@@ -199,14 +199,27 @@ class HandModel(nn.Module):
             its wrist joint, which without translation stays where the shape puts it.
         """
         batch = pose.shape[0]
-        shape = pose.new_zeros(batch, NUM_SHAPE) if shape is None else shape
         fingers = pose[:, 3:] if self.flat_hand_mean else pose[:, 3:] + self.hands_mean
         rotations = axis_angle_to_matrix(
             torch.cat((pose[:, :3], fingers), dim=1).view(batch, NUM_MANO_JOINTS, 3)
         )
+        return self.pose_by_rotations(rotations, shape, translation)
+
+    def pose_by_rotations(
+        self, rotations: Tensor, shape: Tensor | None = None, translation: Tensor | None = None
+    ) -> HandModelOutput:
+        """Pose the hand by rotation matrices, which are absolute: no mean pose is added.
+
+        Args:
+            rotations: (B, 16, 3, 3) of the wrist (global orientation), then the 15 finger joints
+                relative to their parents, in MANO's order.
+            shape, translation: as in :meth:`forward`.
+        """
+        batch = rotations.shape[0]
+        shape = rotations.new_zeros(batch, NUM_SHAPE) if shape is None else shape
         # T_P = T + B_S(beta) + B_P(theta), MANO equation 2.
         shaped = self.v_template + F.linear(shape, self.shapedirs.flatten(0, 1)).view(batch, -1, 3)
-        identity = torch.eye(3, dtype=pose.dtype, device=pose.device)
+        identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
         correction = (rotations[:, 1:] - identity).flatten(1)
         posed = shaped + F.linear(correction, self.posedirs.flatten(0, 1)).view(batch, -1, 3)
 

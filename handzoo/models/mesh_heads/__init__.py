@@ -2,7 +2,15 @@
 
 from handzoo.models.mesh_heads.fastmetro import FastMetroHead
 from handzoo.models.mesh_heads.linear import LinearMeshHead, TokenLinearHead
+from handzoo.models.mesh_heads.mano_regression import ManoRegressionHead
 from handzoo.models.mesh_heads.metro import MetroHead
 from handzoo.models.mesh_heads.mted import MTED
 
-__all__ = ["MTED", "FastMetroHead", "LinearMeshHead", "MetroHead", "TokenLinearHead"]
+__all__ = [
+    "MTED",
+    "FastMetroHead",
+    "LinearMeshHead",
+    "ManoRegressionHead",
+    "MetroHead",
+    "TokenLinearHead",
+]
