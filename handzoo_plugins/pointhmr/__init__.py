@@ -1,0 +1,1 @@
+"""PointHMR: vertex features sampled at heatmap-guided points, attention masked ever closer."""
