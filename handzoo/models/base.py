@@ -51,9 +51,23 @@ class Part(nn.Module, ABC):
 
     Attributes:
         source: where the part is described: section of the paper, or reference.
+        exportable: whether ``tools/export.py`` can write the part as ONNX; False is a part's way
+            of saying that it uses an operation for which ONNX has none. Guidance never runs at
+            inference and need not be.
     """
 
     source: ClassVar[str] = ""
+    exportable: ClassVar[bool] = True
+
+    def deploy(self) -> nn.Module:
+        """The module that runs instead of this one in a deployed model; by default itself.
+
+        Called in eval mode on a copy, which may be changed and need not be trainable any more.
+        The function must stay the same (to 1e-4); what is generic (batch norms, memory format,
+        convolution algorithm) is done for every part by :mod:`handzoo.models.deploy`. Layers
+        inside a part may have this method too.
+        """
+        return self
 
 
 class Backbone(Part):

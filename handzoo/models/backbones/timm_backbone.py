@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from handzoo.errors import ConfigError, ResourceError, suggest
 from handzoo.models.backbones.weights import read_weights
@@ -110,6 +110,13 @@ class TimmBackbone(Backbone):
             )
         _LOGGER.info("backbone/%s from %s: %s", self.name, use.where, report)
         return report
+
+    def deploy(self) -> nn.Module:
+        """Merge the branches that timm's re-parameterised networks (RepVGG, FastViT) train."""
+        from timm.utils import reparameterize_model
+
+        self.net = reparameterize_model(self.net, inplace=True)
+        return self
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return f1..f4 of ``image`` (B, 3, H, W)."""

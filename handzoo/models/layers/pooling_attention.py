@@ -188,6 +188,19 @@ class PATBlock(nn.Module):
         self.layer_scale2 = LayerScale(channels, layer_scale)
         self.drop_path = DropPath(drop_path)
 
+    @torch.no_grad()
+    def deploy(self) -> nn.Module:
+        """Fold the layer scales into the convolutions before them."""
+        for conv, scale in (
+            (self.token_mixer.proj_out, self.layer_scale1),
+            (self.mlp.fc2, self.layer_scale2),
+        ):
+            conv.weight.mul_(scale.scale.view(-1, 1, 1, 1))
+            conv.bias.mul_(scale.scale)
+        self.layer_scale1, self.layer_scale2 = nn.Identity(), nn.Identity()
+        self.drop_path = nn.Identity()
+        return self
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         x = x + self.drop_path(self.layer_scale1(self.token_mixer(self.norm1(x))))

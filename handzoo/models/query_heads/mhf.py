@@ -82,6 +82,20 @@ class MHF(QueryHead):
         self.camera_channels: nn.Module = nn.Identity()
         if global_channels != channels:
             self.camera_channels = nn.Linear(global_channels, channels)
+        self.after_sampling: nn.Module = nn.Identity()
+
+    def deploy(self) -> nn.Module:
+        """Apply the attention branch's last, linear step to 216 tokens, not to 3136 positions.
+
+        ``softmax(H) (A W^T) = (softmax(H) A) W^T``: sampling and the 1x1 convolution are linear
+        in different axes and commute.
+        """
+        last = self.attention_branch[-1]
+        self.after_sampling = nn.Linear(last.in_channels, last.out_channels, bias=False)
+        self.after_sampling.weight = nn.Parameter(last.weight.detach().flatten(1))
+        self.attention_branch = self.attention_branch[:-1]
+        self.two_scales = False
+        return self
 
     def forward(self, features: Features) -> QueryOutput:
         """Return 217 queries (B, 217, C) and the heatmaps' logits (B, 21 | 195, H / 4, W / 4)."""
@@ -95,6 +109,7 @@ class MHF(QueryHead):
         attention = self.attention_branch(high)
         camera = self.camera_channels(self.camera_token(memory).transpose(1, 2))
         tokens = sample_by_heatmap(torch.cat(list(heatmaps.values()), 1), attention)
+        tokens = self.after_sampling(tokens)
         if self.training and self.two_scales:
             heatmaps |= {
                 f"{name}_x2": F.interpolate(
