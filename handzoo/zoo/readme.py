@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handzoo.errors import ConfigError
-from handzoo.zoo.index import ModelEntry, configs_root, read_metafile
+from handzoo.plugins.manifest import MANIFEST_NAME, read_manifest
+from handzoo.zoo.index import PACKAGE, ModelEntry, configs_root, read_metafile
 
 BEGIN = "<!-- models: begin (tools/update_readmes.py) -->"
 END = "<!-- models: end -->"
@@ -17,23 +18,30 @@ _COLUMNS = (
     ("parameters", "metadata", "Parameters (M)", "{:.2f} M"),
     ("MACs", "metadata", "MACs (G)", "{:.2f} G"),
     ("published PA-MPJPE", "published", "PA-MPJPE", "{:g} mm"),
-    ("published F@15", "published", "F@15", "{:.3f}"),
+    ("published F@15", "published", "PA-F@15", "{:.3f}"),
     ("measured PA-MPJPE", "measured", "PA-MPJPE", "{:.2f} mm"),
     ("measured F@15", "measured", "PA-F@15", "{:.3f}"),
 )
 
 
-def models_table(entries: Sequence[ModelEntry]) -> str:
-    """The models of one folder as a Markdown table, in the order of the metafile."""
+def models_table(entries: Sequence[ModelEntry], folder: Path | None = None) -> str:
+    """The models of one folder as a Markdown table, in the order of the metafile.
+
+    Args:
+        entries: the models.
+        folder: where the README is, for links to the configs; None if it is beside them.
+    """
     head = ["model", "what", *(column[0] for column in _COLUMNS), "config"]
     lines = [_row(head), _row(["---"] * len(head))]
     for entry in entries:
         cells = [f"`{entry.name}`", entry.summary]
         for _, part, key, form in _COLUMNS:
-            value = getattr(entry, part).get(key)
+            figures = getattr(entry, part)
+            value = figures.get(key, figures.get(key.removeprefix("PA-")))
             cells.append("-" if value is None else form.format(value))
-        config = Path(entry.config).name
-        lines.append(_row([*cells, f"[{config}]({config})"]))
+        config = Path(entry.config)
+        link = config.name if folder is None else config.relative_to(folder).as_posix()
+        lines.append(_row([*cells, f"[{config.name}]({link})"]))
     return "\n".join(lines)
 
 
@@ -53,18 +61,30 @@ def updated(readme: str, table: str, path: Path) -> str:
     return pattern.sub(lambda _: f"{BEGIN}\n\n{table}\n\n{END}", readme)
 
 
+def readmes() -> list[tuple[Path, str]]:
+    """Every README of a method and the table for it: the core's, and the first-party plugins'."""
+    found = []
+    for metafile in sorted(configs_root().glob("*/metafile.yml")):
+        found.append((metafile.with_name("README.md"), models_table(read_metafile(metafile))))
+    folder = PACKAGE.parent / "handzoo_plugins"
+    for metafile in sorted(folder.glob("*/configs/metafile.yml")):
+        plugin = metafile.parent.parent
+        entries = read_metafile(metafile, read_manifest(plugin / MANIFEST_NAME).name)
+        found.append((plugin / "README.md", models_table(entries, plugin)))
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Update every README beside a metafile; with --check only say which are out of date."""
     parser = argparse.ArgumentParser(prog="update_readmes", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 on drift")
     args = parser.parse_args(argv)
     stale = []
-    for metafile in sorted(configs_root().glob("*/metafile.yml")):
-        path = metafile.with_name("README.md")
+    for path, table in readmes():
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         if BEGIN not in text:  # a method may write its own table
             continue
-        new = updated(text, models_table(read_metafile(metafile)), path)
+        new = updated(text, table, path)
         if new != text:
             stale.append(path)
             if not args.check:
