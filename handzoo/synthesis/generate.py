@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -145,33 +146,42 @@ def _writers(config: SynthesisConfig) -> dict[str, FreiHandWriter]:
     }
 
 
-_studio: Studio | None = None
+@lru_cache(maxsize=1)
+def _studio(config: SynthesisConfig) -> Studio:
+    """The studio of this process: workers are called with tasks only, and keep it."""
+    return Studio(config)
 
 
-def _start_worker(config: SynthesisConfig) -> None:
-    global _studio
+def _start_worker() -> None:
     import torch
 
+    # As many processes as asked for, not as many threads in each.
     torch.set_num_threads(1)
-    _studio = Studio(config)
 
 
-def _work(task: tuple[str, int]) -> tuple[str, int]:
+def _work(config: SynthesisConfig, task: tuple[str, int]) -> tuple[str, int]:
     split, index = task
-    writer = _writers(_studio.config)[split]
-    writer.write(index, *_studio.make(split, index))
+    _writers(config)[split].write(index, *_studio(config).make(split, index))
     return task
 
 
 @contextmanager
 def _results(config: SynthesisConfig, tasks: list[tuple[str, int]]) -> Iterator[Iterator]:
+    work = partial(_work, config)
     if config.workers > 1 and len(tasks) > 1:
         context = multiprocessing.get_context("spawn")
-        with context.Pool(config.workers, _start_worker, (config,)) as pool:
-            yield pool.imap_unordered(_work, tasks)
+        with context.Pool(config.workers, _start_worker) as pool:
+            yield pool.imap_unordered(work, tasks)
     else:
-        _start_worker(config)
-        yield map(_work, tasks)
+        import torch
+
+        # Threads add up sums in another order, which would make files depend on their number.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield map(work, tasks)
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _describe(config: SynthesisConfig) -> dict:

@@ -165,11 +165,11 @@ def test_resume_makes_what_is_missing(
     config = SynthesisConfig(tmp_path / "set", **SMALL)
     work, done = generate._work, []
 
-    def fail_on_third(task: tuple[str, int]) -> tuple[str, int]:
+    def fail_on_third(config: SynthesisConfig, task: tuple[str, int]) -> tuple[str, int]:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(task)
-        return work(task)
+        return work(config, task)
 
     monkeypatch.setattr(generate, "_work", fail_on_third)
     with pytest.raises(KeyboardInterrupt):
@@ -177,7 +177,7 @@ def test_resume_makes_what_is_missing(
     assert not (config.out / "training_xyz.json").exists()
 
     later = []
-    monkeypatch.setattr(generate, "_work", lambda task: (later.append(task), work(task))[1])
+    monkeypatch.setattr(generate, "_work", lambda c, task: (later.append(task), work(c, task))[1])
     with pytest.raises(DataError, match="--resume"):
         synthesize(config)
     with pytest.raises(DataError, match="seed"):
