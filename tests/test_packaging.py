@@ -29,24 +29,29 @@ def sources(target: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def source(tmp_path_factory) -> Path:
+    return sources(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory, source) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation"]
     subprocess.run(
         [*command, "--quiet", "--wheel-dir", str(folder)],
-        cwd=sources(tmp_path_factory.mktemp("source")), check=True, capture_output=True,
+        cwd=source, check=True, capture_output=True,
     )  # fmt: skip
     return next(folder.glob("handzoo-*.whl"))
 
 
 @pytest.mark.slow
-def test_wheel_holds_code_configs_and_assets(wheel):
+def test_wheel_holds_code_configs_and_assets(wheel, source):
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder, inside in (("configs", "handzoo/_configs"), ("handzoo", "handzoo")):
-        for path in (ROOT / folder).rglob("*"):
-            relative = path.relative_to(ROOT / folder)
-            if path.is_file() and not {"__pycache__"} & set(relative.parts):
-                assert f"{inside}/{relative.as_posix()}" in names, path
+        for path in (source / folder).rglob("*"):
+            if path.is_file():
+                relative = path.relative_to(source / folder).as_posix()
+                assert f"{inside}/{relative}" in names, path
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
     assert "handzoo/assets/hand/bundled_hand.npz" in names
 
