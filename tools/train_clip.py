@@ -16,10 +16,10 @@ def main() -> None:
         "--data", type=Path, default=ASSETS / "sample", help="folder in FreiHAND's layout, prompts"
     )
     parser.add_argument("--out", type=Path, default=ASSETS / "clip", help="folder to write")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    accuracy = make_stand_in(args.data, args.out, args.epochs, args.seed)
+    accuracy = make_stand_in(args.data, args.out, epochs=args.epochs, seed=args.seed)
     size = (args.out / "model.safetensors").stat().st_size / 1e6
     print(f"wrote {args.out} ({size:.1f} MB)")
     for name, value in accuracy.items():
