@@ -40,6 +40,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
+val_evaluator = dict(type="HandMetric", input_size=image_size)
+test_evaluator = val_evaluator
 
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=100.0)
