@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from handzoo.cli import tool  # noqa: E402
+from handzoo.synthesis.cli import main  # noqa: E402
 
 if __name__ == "__main__":
-    tool("synthesize")
+    sys.exit(main())
