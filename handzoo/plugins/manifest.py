@@ -34,6 +34,33 @@ else:
 MANIFEST_NAME = "handzoo.toml"
 MANIFEST_VERSION = 1
 
+# Names of the registries, in handzoo.registry's order. They are repeated here since that module
+# imports MMEngine, and reading a manifest must cost next to nothing.
+PARTS = (
+    "estimator",
+    "backbone",
+    "neck",
+    "query_head",
+    "mesh_head",
+    "prior",
+    "guidance",
+    "text_encoder",
+    "loss",
+    "hand_model",
+    "prediction_filter",
+    "converter",
+    "resource_resolver",
+    "dataset",
+    "transform",
+    "metric",
+    "hook",
+    "visualizer",
+    "vis_backend",
+    "loop",
+    "optim_wrapper",
+    "log_processor",
+)
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _FIELDS = {
@@ -166,16 +193,14 @@ def _check_specifier(text: str, path: Path) -> None:
 
 
 def _parse_provided(entry: Any, path: Path, index: int) -> Provided:
-    from handzoo.registry import REGISTRIES
-
     where = f"{path}: provides[{index}]"
     if not isinstance(entry, Mapping) or set(entry) != {"part", "name", "object"}:
         raise PluginError(f"{where} needs exactly the keys part, name and object; got {entry!r}.")
     part, name, target = entry["part"], entry["name"], entry["object"]
-    if part not in REGISTRIES:
+    if part not in PARTS:
         raise PluginError(
-            f"{where}.part: no part is called {part!r}. {suggest(str(part), REGISTRIES)} "
-            f"There are: {', '.join(REGISTRIES)}."
+            f"{where}.part: no part is called {part!r}. {suggest(str(part), PARTS)} "
+            f"There are: {', '.join(PARTS)}."
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise PluginError(f"{where}.name: {name!r} is not an identifier.")

@@ -50,3 +50,10 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "handzoo.toml").write_text("name = ")
     with pytest.raises(PluginError, match="not valid TOML"):
         read_manifest(tmp_path / "handzoo.toml")
+
+
+def test_parts_of_manifests_are_the_registries():
+    from handzoo.plugins.manifest import PARTS
+    from handzoo.registry import REGISTRIES
+
+    assert list(REGISTRIES) == list(PARTS)
