@@ -1,4 +1,4 @@
-"""MeshGraphormer's head: METRO's, with the image's cells as tokens and a graph in its last block."""
+"""MeshGraphormer's head: METRO's, with the image's cells as tokens and a graph in the last block."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from handzoo.hands.conventions import NUM_JOINTS
 from handzoo.hands.topology import HandTopology
