@@ -47,8 +47,20 @@ def train_step_cost(
 ) -> tuple[dict[str, Any], list[str]]:
     """Median time of a whole training step (losses, gradients, optimiser) on one real batch.
 
-    Loading is not part of it. The first step is not timed. -> cost, notes.
+    Loading is not part of it. The first step is not timed. A model that cannot be trained is
+    compared all the same. -> cost, notes.
     """
+    if data.train is None:
+        return {}, ["training time is not measured: the data have no training part"]
+    if cfg.get("train_dataloader") is None or cfg.get("optim_wrapper") is None:
+        return {}, ["training time is not measured: the config has no training"]
+    try:
+        return _time_training(cfg, data, settings), []
+    except Exception as error:  # whatever it is, the model's accuracy stands
+        return {}, [f"training time is not measured: {type(error).__name__}: {error}"]
+
+
+def _time_training(cfg: Config, data: BenchmarkData, settings: Settings) -> dict[str, Any]:
     from mmengine.dataset import pseudo_collate
     from mmengine.optim import build_optim_wrapper
 
@@ -56,8 +68,6 @@ def train_step_cost(
     from handzoo.engine.train import prepare, read_frozen_encoders
     from handzoo.registry import DATASETS
 
-    if cfg.get("train_dataloader") is None or cfg.get("optim_wrapper") is None:
-        return {}, ["training time is not measured: the config has no training"]
     prepared = prepare(cfg, batch_size=settings.train_batch_size)
     batch_size = prepared.train_dataloader.batch_size
     dataset = DATASETS.build(data.train_config(cfg), key="train_dataloader.dataset")
@@ -85,7 +95,7 @@ def train_step_cost(
         "train_ms_per_image": median / batch_size * 1000,
         "train_batch_size": batch_size,
         "train_steps_timed": len(seconds),
-    }, []
+    }
 
 
 def time_in_turns(
@@ -100,25 +110,33 @@ def time_in_turns(
 
     Returns:
         label -> latency_ms, latency_p05_ms, latency_p95_ms, fps, rounds; with ``deploy`` also
-        the same under ``deployed``.
+        the same under ``deployed``, or why not under ``deploy_error``.
     """
     from handzoo.models.deploy import deploy_model
 
     generator = torch.Generator().manual_seed(settings.seed)
     calls: dict[str, Callable[[], Any]] = {}
+    failures: dict[str, str] = {}
     for label, (estimator, size) in models.items():
         shape = (settings.latency_batch_size, 3, size, size)
         images = torch.randn(shape, generator=generator).to(settings.device)
         calls[label] = _call(estimator, images)
         if settings.deploy:
             dtype = DEPLOYED_DTYPES[images.device.type]
-            deployed = deploy_model(estimator, dtype=dtype, image_size=size)
-            calls[_deployed(label)] = _call(deployed, images)
+            try:
+                deployed = deploy_model(estimator, dtype=dtype, image_size=size)
+                _call(deployed, images)()
+            except Exception as error:  # then the model is timed in its plain form alone
+                failures[label] = f"{type(error).__name__}: {error}"
+            else:
+                calls[_deployed(label)] = _call(deployed, images)
     timings = complexity.measure_interleaved(calls, settings.rounds, seed=settings.seed)
     batch = settings.latency_batch_size
     found: dict[str, dict[str, Any]] = {}
     for label in models:
         found[label] = complexity.summarise_latency(timings[label], batch)
+        if label in failures:
+            found[label]["deploy_error"] = failures[label]
         seconds = timings.get(_deployed(label))
         if seconds is not None:
             found[label]["deployed"] = {

@@ -40,6 +40,7 @@ class BenchmarkData:
         limit: number of samples, evenly spread; None for all.
         fingerprint: hash of samples and annotation; set when the data were first opened.
         size: samples that are evaluated; set at the same time.
+        total: samples of the whole data set.
     """
 
     name: str
@@ -51,6 +52,7 @@ class BenchmarkData:
     limit: int | None = None
     fingerprint: str = ""
     size: int = 0
+    total: int = 0
     metainfo: dict[str, Any] = field(default_factory=dict)
 
     def test_config(self, cfg: Config) -> dict[str, Any]:
@@ -93,7 +95,7 @@ class BenchmarkData:
             dataset.full_init()
         self.metainfo = dict(getattr(dataset, "metainfo", None) or {})
         indices = chosen_indices(len(dataset), self.limit)
-        self.size = len(indices)
+        self.size, self.total = len(indices), len(dataset)
         if not self.fingerprint:
             self.fingerprint = fingerprint(dataset, indices)
         return dataset if len(indices) == len(dataset) else Subset(dataset, indices.tolist())

@@ -202,6 +202,10 @@ def warnings(comparison: Comparison) -> list[str]:
     random = [o.label for o in comparison.finished if o.weights.get("kind") == "random"]
     if random:
         found.append(f"Random weights: {', '.join(random)}. Their accuracy means nothing.")
+    if comparison.data.size < comparison.data.total:
+        found.append(
+            f"An excerpt: {comparison.data.size} of {comparison.data.total} samples (--limit)."
+        )
     if comparison.failed:
         found.append(f"Failed: {', '.join(o.label for o in comparison.failed)}.")
     return found

@@ -93,7 +93,7 @@ def measure_model(
             # As a later call will find it: rounding must not make a resumed comparison another.
             outcome.results.append(EvaluationResult.load(folder))
         del estimator
-        if settings.train_steps and data.train is not None:
+        if settings.train_steps:
             progress("timing training steps", 0, 1)
             cost, notes = train_step_cost(cfg, data, settings)
             outcome.cost |= cost

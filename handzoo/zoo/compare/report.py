@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from handzoo.zoo.compare.outcome import ModelOutcome
     from handzoo.zoo.compare.run import Comparison
 
+logger = logging.getLogger("handzoo")
 ASSETS = Path(__file__).parent / "assets"
 _TEMPLATE = "report.html.tmpl"
 _SCRIPTS = ("tables.js", "charts.js", "gallery.js", "hands.js", "report.js")
@@ -45,7 +47,11 @@ def write_report(
         progress: told how far it is.
     """
     metric = main_metric(comparison)
-    gallery = build_gallery(comparison, configs, metric, progress)
+    try:
+        gallery = build_gallery(comparison, configs, metric, progress)
+    except Exception as error:  # pictures are the last thing to lose a comparison for
+        logger.warning("the report has no samples: %s: %s", type(error).__name__, error)
+        gallery = {"samples": [], "faces": {}, "hands": {}, "unit_mm": 1.0}
     data = report_data(comparison) | {"gallery": gallery}
     with atomic_path(path) as part:
         part.write_text(render(data), encoding="utf-8")

@@ -88,7 +88,7 @@ class Comparison:
             "command": self.command,
             "protocol": self.protocol,
             "data": {
-                "name": self.data.name, "samples": self.data.size,
+                "name": self.data.name, "samples": self.data.size, "of": self.data.total,
                 "sha256": self.data.fingerprint, "config": self.data.test,
             },
             "settings": self.settings.to_dict(),
@@ -156,7 +156,17 @@ def compare(
     if finished:
         comparison.protocol = finished[0].results[0].protocol
         comparison.shared = what_is_shared(finished)
-        comparison.timing = _timing(comparison, specs, configs, screen)
+        try:
+            comparison.timing = _timing(comparison, specs, configs, screen)
+        except Exception as error:  # the figures stand without the clock
+            comparison.shared.notes.append(
+                f"Latency was not measured: {type(error).__name__}: {error}."
+            )
+        for label, row in comparison.timing.items():
+            if "deploy_error" in row:
+                comparison.shared.notes.append(
+                    f"{label} was not timed in deployed form: {row['deploy_error']}."
+                )
         with screen.stage("intervals and tests") as progress:
             comparison.figures = compute_figures(finished, comparison.shared, settings, progress)
     write_json(settings.out / RESULTS_FILE, comparison.to_dict())
