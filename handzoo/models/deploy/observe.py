@@ -45,7 +45,7 @@ class Observation:
 
     Attributes:
         calls: by layer, in the order of their first call.
-        uses: how many operations read a tensor, by the tensor's identity.
+        uses: how many operations read a layer's output, by the output's identity.
     """
 
     calls: dict[nn.Module, list[Call]] = field(default_factory=lambda: defaultdict(list))
@@ -103,6 +103,7 @@ def _watching(module: nn.Module, seen: Observation) -> Iterator[None]:
         inputs = args[0]
         lowered = torch.is_autocast_enabled(inputs.device.type)
         seen.calls[layer].append(Call(layer, inputs, output, lowered))
+        seen.uses[id(output)] = 0  # what was counted there belonged to a tensor that is gone
 
     handle = module.register_forward_hook(hook)
     try:

@@ -102,7 +102,7 @@ class ManoRegressionHead(MeshHead):
     def forward(self, queries: Tensor | None, features: Features) -> HandPrediction:
         """Predict from the pooled f4; ``queries`` are not used."""
         pooled = features.maps[-1].mean((2, 3))
-        parameters = self.mean.expand(len(pooled), -1)
+        parameters = self.mean.expand(pooled.shape[0], -1)
         for _ in range(self.iterations):
             seen = pooled
             if self.iterations > 1:

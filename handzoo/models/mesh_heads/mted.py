@@ -136,6 +136,7 @@ class MTED(MeshHead):
         self.points = small_linear(channels[-1], 3)
         self.camera = small_linear(channels[-1], 3)
         self.output = MeshOutput(topology, add_template)
+        self._positions: dict[tuple[object, ...], Tensor] = {}
 
     @staticmethod
     def _check(
@@ -176,6 +177,16 @@ class MTED(MeshHead):
             if index:
                 queries = self.reduce_queries[index - 1](queries)
                 memory = self.reduce_memory[index - 1](memory)
-            position = sine_position(stage.channels, height, width).to(memory)
+            position = self._position(stage.channels, height, width, memory)
             queries, memory = stage(queries, memory, position)
         return self.output(self.points(queries[:, 1:]), self.camera(queries[:, 0]))
+
+    def _position(self, channels: int, height: int, width: int, like: Tensor) -> Tensor:
+        """Sine code (height * width, channels), made once for a size."""
+        if torch.compiler.is_compiling():  # a traced constant must not outlive its graph
+            return sine_position(channels, height, width).to(like)
+        key = (channels, height, width, like.dtype, like.device)
+        if key not in self._positions:
+            with torch.inference_mode(False):  # a later training must be able to use it
+                self._positions[key] = sine_position(channels, height, width).to(like)
+        return self._positions[key]

@@ -82,7 +82,7 @@ class PredefinedJoints(Prior):
         """Return the prediction with refined joints (B, 21, 3)."""
         joints = prediction.joints
         if targets is None:
-            templates = self.templates[None].expand(len(joints), -1, -1, -1)
+            templates = self.templates[None].expand(joints.shape[0], -1, -1, -1)
         else:
             scale = targets.aug_scale
             if not self.scale_templates:

@@ -31,4 +31,4 @@ class LearnedQueries(QueryHead):
     def forward(self, features: Features) -> QueryOutput:
         """Return the tokens (B, 217, C) for every image of the batch."""
         # Copied and not expanded: torch's operation counter stumbles over views of parameters.
-        return QueryOutput(self.tokens.repeat(len(features.maps[-1]), 1, 1))
+        return QueryOutput(self.tokens.repeat(features.maps[-1].shape[0], 1, 1))

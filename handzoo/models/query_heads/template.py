@@ -72,7 +72,7 @@ class TemplateQueries(QueryHead):
     def forward(self, features: Features) -> QueryOutput:
         """Return tokens (B, 216, 3 + D4): joints, then coarse vertices."""
         pooled = features.maps[-1].mean(dim=(2, 3))
-        batch, points = len(pooled), len(self.template)
+        batch, points = pooled.shape[0], len(self.template)
         tokens = torch.cat(
             [
                 self.template.to(pooled.dtype).expand(batch, -1, -1),
