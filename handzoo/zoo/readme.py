@@ -18,7 +18,7 @@ _COLUMNS = (
     ("parameters", "metadata", "Parameters (M)", "{:.2f} M"),
     ("MACs", "metadata", "MACs (G)", "{:.2f} G"),
     ("published PA-MPJPE", "published", "PA-MPJPE", "{:g} mm"),
-    ("published F@15", "published", "PA-F@15", "{:.3f}"),
+    ("published F@15", "published", "F@15", "{:.3f}"),
     ("measured PA-MPJPE", "measured", "PA-MPJPE", "{:.2f} mm"),
     ("measured F@15", "measured", "PA-F@15", "{:.3f}"),
 )
@@ -45,6 +45,23 @@ def models_table(entries: Sequence[ModelEntry], folder: Path | None = None) -> s
     return "\n".join(lines)
 
 
+def overview_table(entries: Sequence[ModelEntry]) -> str:
+    """All models of the zoo as a short Markdown table, with links to their methods' pages."""
+    head = ["model", "method", "parameters", "MACs", "published PA-MPJPE", "published F@15"]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for entry in entries:
+        folder = Path(entry.config).parent
+        if entry.plugin:  # a plugin's page lies beside its configs folder
+            folder = folder.parent
+        page = f"{folder.parent.name}/{folder.name}/README.md"
+        cells = [f"`{entry.name}`", f"[{entry.method}]({page})"]
+        for _, part, key, form in _COLUMNS[:4]:
+            value = getattr(entry, part).get(key)
+            cells.append("-" if value is None else form.format(value))
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -62,15 +79,22 @@ def updated(readme: str, table: str, path: Path) -> str:
 
 
 def readmes() -> list[tuple[Path, str]]:
-    """Every README of a method and the table for it: the core's, and the first-party plugins'."""
+    """Every README with a table of models: the methods', the first-party plugins', the front."""
     found = []
+    shown: list[ModelEntry] = []
     for metafile in sorted(configs_root().glob("*/metafile.yml")):
-        found.append((metafile.with_name("README.md"), models_table(read_metafile(metafile))))
+        entries = read_metafile(metafile)
+        shown += entries
+        found.append((metafile.with_name("README.md"), models_table(entries)))
     folder = PACKAGE.parent / "handzoo_plugins"
     for metafile in sorted(folder.glob("*/configs/metafile.yml")):
         plugin = metafile.parent.parent
         entries = read_metafile(metafile, read_manifest(plugin / MANIFEST_NAME).name)
+        shown += entries
         found.append((plugin / "README.md", models_table(entries, plugin)))
+    # The ablation's rows and the small models of plugins would drown the others.
+    front = [entry for entry in shown if "table5" not in entry.name]
+    found.append((PACKAGE.parent / "README.md", overview_table(front)))
     return found
 
 

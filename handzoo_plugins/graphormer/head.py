@@ -1,4 +1,4 @@
-"""MeshGraphormer's head: METRO's, with the image's cells as tokens and a graph in the last block."""
+"""MeshGraphormer's head: METRO's with the cells of the image as tokens, and a graph at its end."""
 
 from __future__ import annotations
 
