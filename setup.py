@@ -13,7 +13,10 @@ setup(
     package_data={
         "handzoo": ["assets/**/*"],
         "handzoo._configs": ["**/*"],
-        "": ["*.toml", "*.yml", "*.json", "*.md", "*.html", "*.js", "*.css", "*.tmpl", "*.py"],
+        "": [
+            *("*.toml", "*.yml", "*.json", "*.md", "*.html", "*.js", "*.css", "*.tmpl", "*.py"),
+            "*.safetensors",
+        ],
     },
     exclude_package_data={"": ["*.pyc", "__pycache__/*"]},
 )
