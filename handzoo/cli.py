@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("handzoo.zoo.cli:main_info", "everything about one model"),
     "evaluate": ("handzoo.evaluation.evaluate_cli:main", "figures of a submission file"),
     "benchmark": ("handzoo.evaluation.benchmark_cli:main", "parameters, MACs, latency, FPS"),
+    "roofline": ("handzoo.evaluation.roofline:main", "operations, bytes and time by layer"),
     "compare": ("handzoo.zoo.compare:main", "several models on one benchmark, with a report"),
     "browse": ("handzoo.apis.browse:main", "look at annotated, augmented samples"),
     "label-gestures": ("handzoo.apis.label_gestures:main", "label gestures from 3D joints"),

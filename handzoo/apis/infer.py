@@ -48,6 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="use a plugin that is not installed; may be repeated",
     )
     parser.add_argument("--device", help="such as cpu or cuda:0")
+    parser.add_argument(
+        "--deploy", action="store_true", help="run the deployed form of the model, which is faster"
+    )
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument(
         "--require-real", action="store_true", help="refuse stand-ins for missing resources"
@@ -90,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             box_factor=arguments.box_factor,
             center_fraction=arguments.center_fraction or CENTER_FRACTION,
             filter=arguments.filter,
+            deploy=arguments.deploy,
         )
     console.print(report.table())
     columns = ("hands", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -34,6 +34,7 @@ from handzoo.apis.inputs import Input, Picture, iterate, list_inputs
 from handzoo.apis.placement import place_hand
 from handzoo.apis.results import HandResult, ImageResult, Results
 from handzoo.datasets.transforms.geometry import crop_affine, homogeneous, mirror_affine, warp
+from handzoo.engine.build import crop_size
 from handzoo.errors import ConfigError
 from handzoo.resources import active_report, collect_resources
 from handzoo.visualization.renderer import mirrored_faces
@@ -63,6 +64,7 @@ class HandInferencer:
         filter: refines the hands of videos by earlier frames: name (``temporal/OneEuro``), config,
             or :class:`~handzoo.apis.filters.PredictionFilter`. None: what the model's config
             names as ``prediction_filter``, if anything; ``none``: no filter.
+        deploy: run the deployed form of the model (:mod:`handzoo.models.deploy`).
 
     Raises:
         ConfigError: unknown model or filter, or ``detector`` is neither callable nor ``none``.
@@ -79,6 +81,7 @@ class HandInferencer:
         box_factor: float = 1.5,
         center_fraction: float = CENTER_FRACTION,
         filter: str | Mapping[str, Any] | PredictionFilter | None = None,
+        deploy: bool = False,
     ) -> None:
         if not (callable(detector) or detector in (None, "none")):
             raise ConfigError(
@@ -94,7 +97,9 @@ class HandInferencer:
             report = active_report() or stack.enter_context(collect_resources())
             self.estimator, cfg = self._load(model, checkpoint)
             resources = report.rows()
-        self.crop_size = _crop_size(cfg)
+        self.crop_size = crop_size(cfg)
+        if deploy:
+            self.estimator = self.estimator.deploy(image_size=self.crop_size)
         self.faces = self.estimator.topology.faces.cpu().numpy()
         described = filter if filter is not None else (cfg or {}).get("prediction_filter")
         self.filter = build_filter(described, self.estimator.topology)
@@ -317,12 +322,3 @@ def _picture_camera(picture_size: tuple[int, int], K: np.ndarray | float | None)
     height, width = picture_size
     focal = float(np.hypot(height, width)) if K is None else float(K)
     return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
-
-
-def _crop_size(cfg: Any) -> int:
-    """Side of the crop in the config's test pipeline; 224 if it does not say."""
-    loader = (cfg or {}).get("test_dataloader") or {}
-    for step in loader.get("dataset", {}).get("pipeline", ()):
-        if step.get("type", "").endswith("HandAffine") and "size" in step:
-            return int(step["size"])
-    return 224

@@ -6,6 +6,9 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmengine.model import is_model_wrapper
+
+from handzoo.engine.build import crop_size
 from handzoo.engine.hooks.results import finished_results
 from handzoo.engine.train import fit_workers, make_runner
 from handzoo.errors import ConfigError
@@ -29,6 +32,7 @@ def test(
     show_dir: str | Path | None = None,
     show_samples: int = 32,
     launcher: str = "none",
+    deploy: bool = False,
 ) -> list[EvaluationResult]:
     """Evaluate a checkpoint on the config's test set.
 
@@ -43,6 +47,7 @@ def test(
         show_dir: folder for pictures of predictions; None for none.
         show_samples: how many of them.
         launcher: ``'none'``, ``'pytorch'`` or ``'slurm'``.
+        deploy: evaluate the deployed form (:mod:`handzoo.models.deploy`); noted in the results.
 
     Returns:
         One result per metric of the config, with checkpoint hash, resources, seed and versions;
@@ -64,6 +69,10 @@ def test(
                 metric.out_dir = Path(cfg.work_dir)
         runner.load_or_resume()
         info.notes += training_notes(runner.checkpoint_meta)
+        if deploy:
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            runner.model = model.deploy(image_size=crop_size(cfg))
+            info.notes.append("the deployed form of the model was evaluated")
         runner.test()
     return finished_results(loop.evaluator, info)
 

@@ -22,6 +22,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="metrics.json, pred.json, pred.zip; default: work_dirs/.../test",
     )
     parser.add_argument("--device", help="such as cpu or cuda; default: what there is")
+    parser.add_argument(
+        "--deploy", action="store_true", help="evaluate the deployed form of the model"
+    )
     parser.add_argument("--batch-size", type=int, metavar="N", help="per process")
     parser.add_argument("--show-dir", metavar="DIR", help="pictures of predictions")
     parser.add_argument("--show-samples", type=int, default=32, metavar="N", help="how many (32)")
@@ -54,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_dir=args.show_dir,
         show_samples=args.show_samples,
         launcher=args.launcher,
+        deploy=args.deploy,
     )
     console = Console()
     if not results:

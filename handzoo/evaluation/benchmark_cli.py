@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=20, help="timed calls; default: %(default)s")
     parser.add_argument("--no-latency", action="store_true", help="count only")
     parser.add_argument(
+        "--deploy",
+        action="store_true",
+        help="also time each model deployed (batch norms folded, faster convolutions, ...), in the "
+        "same rounds, and print how many times as fast it is as each model in its eager form",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("fp32", "bf16", "fp16"),
+        default="fp32",
+        help="of the deployed models; eager ones stay fp32; default: %(default)s",
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile the deployed models")
+    parser.add_argument(
         "--live", action="store_true", help="also count parameters that no output depends on"
     )
     return parser
@@ -50,6 +63,7 @@ def benchmark(
     rounds: int = 20,
     latency: bool = True,
     live: bool = False,
+    deploy: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Count and time estimators.
 
@@ -61,6 +75,9 @@ def benchmark(
         rounds: timed calls of each model.
         latency: False counts only; ``latency_ms`` and ``fps`` are then None.
         live: also give ``params_unreached_m``.
+        deploy: options of :func:`handzoo.models.deploy.deploy_model`: each model is followed by a
+            row ``NAME (deployed)`` with ``speedup``, how many times as fast it is as each eager
+            model. MACs of that row are those of the algorithm that runs.
 
     Returns:
         One row a model: name, params_m, macs_g, latency_ms, fps, peak_memory_mb, and how it was
@@ -74,9 +91,7 @@ def benchmark(
         raise ConfigError("nothing to benchmark: name at least one model or config")
     rows: list[dict[str, Any]] = []
     calls: dict[str, Callable[[], Any]] = {}
-    for item in models:
-        name, estimator = item if isinstance(item, tuple) else _load(item, device)
-        estimator = estimator.to(device).eval()
+    for name, form, estimator in _forms(models, device, input_size, deploy):
         image = torch.randn(1, 3, input_size, input_size, device=device)
         batch = torch.randn(batch_size, 3, input_size, input_size, device=device)
 
@@ -89,13 +104,18 @@ def benchmark(
         while name in calls:
             name += "'"
         calls[name] = call
+        compiled = form == "deployed" and (deploy or {}).get("compile", False)
         row = {
             "name": name,
+            "form": form,
             "params_m": complexity.count_parameters(estimator) / 1e6,
-            "macs_g": complexity.count_macs(single) / 1e9,
+            # A compiled model hides its operations.
+            "macs_g": None if compiled else complexity.count_macs(single) / 1e9,
             "latency_ms": None,
             "fps": None,
-            "peak_memory_mb": complexity.peak_activation_bytes(call, estimator) / 2**20,
+            "peak_memory_mb": None
+            if compiled
+            else complexity.peak_activation_bytes(call, estimator) / 2**20,
             "batch_size": batch_size,
             "input_size": input_size,
             "device": _device_name(device),
@@ -111,7 +131,27 @@ def benchmark(
         timings = complexity.measure_interleaved(calls, rounds)
         for row in rows:
             row |= complexity.summarise_latency(timings[row["name"]], batch_size)
+        for row in rows:
+            if row["form"] == "deployed":
+                row["speedup"] = {
+                    other["name"]: other["latency_ms"] / row["latency_ms"]
+                    for other in rows
+                    if other["form"] == "eager"
+                }
     return rows
+
+
+def _forms(
+    models: Sequence[Any], device: str, input_size: int, deploy: Mapping[str, Any] | None
+) -> Iterator[tuple[str, str, Any]]:
+    """(name, 'eager' or 'deployed', estimator) of everything that is to be measured."""
+    for item in models:
+        name, estimator = item if isinstance(item, tuple) else _load(item, device)
+        estimator = estimator.to(device).eval()
+        yield name, "eager", estimator
+        if deploy is not None:
+            deployed = estimator.deploy(image_size=input_size, **deploy)
+            yield f"{name} (deployed)", "deployed", deployed
 
 
 def _load(model: str, device: str) -> tuple[str, Any]:
@@ -156,6 +196,28 @@ def benchmark_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def speedup_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """How many times as fast each deployed model is as each model in its eager form."""
+    from rich.table import Table
+
+    deployed = [row for row in rows if row.get("speedup")]
+    table = Table(title="times as fast as, in eager form", title_justify="left")
+    table.add_column("deployed", no_wrap=True)
+    for name in deployed[0]["speedup"]:
+        table.add_column(name, justify="right")
+    for row in deployed:
+        table.add_row(row["name"], *(f"{value:.2f}" for value in row["speedup"].values()))
+    return table
+
+
+def _deploy_options(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    if not arguments.deploy:
+        if arguments.compile or arguments.dtype != "fp32":
+            raise ConfigError("--dtype and --compile are for deployed models: add --deploy.")
+        return None
+    return {"dtype": arguments.dtype, "compile": arguments.compile}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run tools/benchmark.py. -> exit status."""
     arguments = build_parser().parse_args(argv)
@@ -178,9 +240,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             rounds=arguments.rounds,
             latency=not arguments.no_latency,
             live=arguments.live,
+            deploy=_deploy_options(arguments),
         )
     console = Console()
     console.print(benchmark_table(rows))
+    if any(row.get("speedup") for row in rows):
+        console.print(speedup_table(rows))
     if arguments.json:
         console.print(f"written: {write_json(arguments.json, rows)}")
     return 0

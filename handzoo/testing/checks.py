@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import io
+import unittest
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from handzoo.errors import ConfigError
+from handzoo.models.deploy.onnx import (
+    ExportError,
+    compare_outputs,
+    named_tensors,
+    run_onnx,
+    write_onnx,
+)
+from handzoo.models.deploy.run import deploy_parts
 from handzoo.registry import REGISTRIES
 from handzoo.testing.drivers import (
     DRIVERS,
@@ -23,6 +34,8 @@ from handzoo.testing.drivers import (
 
 # Losses and guidance mix the samples of a batch on purpose, so batch sizes need not agree.
 _BATCH_ROLES = {"loss", "guidance"}
+# What runs at inference, and is therefore deployed and exported.
+_INFERENCE_ROLES = {"backbone", "neck", "query_head", "mesh_head", "prior"}
 # Not a torch module: it has checks of its own, in handzoo.testing.filters.
 FILTER_ROLE = "prediction_filter"
 _RTOL, _ATOL = 1e-4, 1e-5
@@ -69,6 +82,8 @@ def conformance_checks(role: str) -> list[Check]:
         functions = list(FILTER_CHECKS)
     elif role in DRIVERS:
         functions = [check for check in _CHECKS if check is not _batch or role not in _BATCH_ROLES]
+    if role in _INFERENCE_ROLES:
+        functions += [_deploy, _onnx]
     else:
         known = ", ".join([*DRIVERS, FILTER_ROLE])
         raise ConfigError(f"no conformance checks for {role!r}; there are: {known}.")
@@ -178,6 +193,43 @@ def _config(role: str, config: Mapping[str, Any], context: Context) -> None:
     except ConfigError:
         return
     raise ConformanceError("an unknown argument is accepted: drop **kwargs from the constructor")
+
+
+def _deploy(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """Its deployed form computes the same."""
+    part = build(role, config, context)
+    expected = _evaluate(part, role, context, 2)
+    deployed = copy.deepcopy(part).deploy()
+    require(isinstance(deployed, nn.Module), f"deploy() returns a module, not {deployed!r}")
+    deploy_parts(deployed)
+    for name, value in _evaluate(deployed, role, context, 2).items():
+        _close(value, expected[name], f"{name} differs after deploy()")
+
+
+def _onnx(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """As ONNX it computes the same, unless it says exportable = False."""
+    part = build(role, config, context)
+    if not part.exportable:
+        return
+    for package in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise unittest.SkipTest(f"needs {package}: pip install 'handzoo[export]'")
+    calls: list[tuple[Any, ...]] = []
+    handle = part.register_forward_pre_hook(lambda _, args: calls.append(args))
+    _evaluate(part, role, context, 2)
+    handle.remove()
+    require(len(calls) == 1, f"a {role} is run by calling it")
+    buffer = io.BytesIO()
+    try:
+        write_onnx(part, calls[0], buffer)
+        inputs = {f"input_{name}": tensor for name, tensor in named_tensors(calls[0])}
+        with torch.no_grad():
+            expected = dict(named_tensors(part(*calls[0])))
+        compare_outputs(expected, run_onnx(buffer.getvalue(), inputs))
+    except ExportError as error:
+        raise ConformanceError(
+            f"{error}; or set exportable = False, so that users are told before they try"
+        ) from error
 
 
 def _close(found: Tensor, expected: Tensor, message: str) -> None:

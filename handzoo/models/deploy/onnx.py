@@ -233,7 +233,8 @@ def run_onnx(
     options.intra_op_num_threads = torch.get_num_threads()
     data = source if isinstance(source, bytes) else str(Path(source))
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    feeds = {name: tensor.detach().cpu().numpy() for name, tensor in inputs.items()}
+    read = {value.name for value in session.get_inputs()}  # those that no output needs are gone
+    feeds = {name: inputs[name].detach().cpu().numpy() for name in inputs if name in read}
     found = session.run(None, feeds)
     return dict(zip((output.name for output in session.get_outputs()), found, strict=True))
 

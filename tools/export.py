@@ -1,0 +1,11 @@
+"""A model as ONNX: python tools/export.py NAME|CONFIG [CHECKPOINT] --out FILE [--help]."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from handzoo.cli import tool  # noqa: E402
+
+if __name__ == "__main__":
+    tool("export")
