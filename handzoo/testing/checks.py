@@ -82,8 +82,8 @@ def conformance_checks(role: str) -> list[Check]:
         functions = list(FILTER_CHECKS)
     elif role in DRIVERS:
         functions = [check for check in _CHECKS if check is not _batch or role not in _BATCH_ROLES]
-    if role in _INFERENCE_ROLES:
-        functions += [_deploy, _onnx]
+        if role in _INFERENCE_ROLES:
+            functions += [_deploy, _onnx]
     else:
         known = ", ".join([*DRIVERS, FILTER_ROLE])
         raise ConfigError(f"no conformance checks for {role!r}; there are: {known}.")
