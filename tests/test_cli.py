@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -79,23 +78,17 @@ def test_keyboard_interrupt_has_its_usual_code(capsys):
     assert cli.run(command) == 130
 
 
-def test_list_is_quick_and_imports_no_torch():
+def test_list_imports_nothing_heavy():
+    """What keeps it quick; tools/benchmark_startup.py measures how quick."""
     code = (
-        "import sys, time; start = time.perf_counter()\n"
+        "import sys\n"
         "from handzoo.cli import main; exit = main(['list'])\n"
-        "print(time.perf_counter() - start, file=sys.stderr)\n"
         "heavy = {'torch', 'mmengine', 'numpy', 'cv2', 'rich'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else exit)"
     )
-    seconds = []
-    for _ in range(3):  # the machine may be busy: its best run counts
-        start = time.perf_counter()
-        run = handzoo(code=code)
-        seconds.append(time.perf_counter() - start)
-        assert run.returncode == 0, run.stderr
-        assert "cliphand_s24_freihand" in run.stdout
-    inside = float(run.stderr.strip().splitlines()[-1])
-    assert min(min(seconds), inside) < 0.5
+    run = handzoo(code=code)
+    assert run.returncode == 0, run.stderr
+    assert "cliphand_s24_freihand" in run.stdout
 
 
 def test_import_of_the_package_brings_no_torch():
