@@ -23,14 +23,24 @@ def bin_edges(size: int, bins: int = BINS) -> list[tuple[int, int]]:
 
 
 def bin_means(x: Tensor, dim: int, bins: int = BINS) -> Tensor:
-    """Adaptive average pooling of one axis: (..., n, ...) -> (..., bins, ...)."""
-    size = x.shape[dim]
+    """Adaptive average pooling of one axis but the batch: (B, .., n, ..) -> (B, .., bins, ..)."""
+    size = int(x.shape[dim])
     if size == bins:
         return x
     if size % bins == 0:
-        return x.unflatten(dim, (bins, size // bins)).mean(dim + 1)
+        return split_axis(x, dim, bins, size // bins).mean(dim + 1)
     means = [x.narrow(dim, a, b - a).mean(dim) for a, b in bin_edges(size, bins)]
     return torch.stack(means, dim)
+
+
+def split_axis(x: Tensor, dim: int, outer: int, inner: int) -> Tensor:
+    """``x.unflatten(dim, (outer, inner))`` for ``dim`` > 0, with plain numbers but for the batch.
+
+    An exporter then sees one reshape to constants instead of arithmetic on shapes.
+    """
+    sizes = [int(n) for n in x.shape[1:]]
+    sizes[dim - 1 : dim] = [outer, inner]
+    return x.reshape(-1, *sizes)
 
 
 def bin_matrix(size: int, like: Tensor, bins: int = BINS) -> Tensor:
@@ -74,8 +84,8 @@ class PoolingAttention(nn.Module):
 
     def patch_product(self, x: Tensor) -> Tensor:
         """Rank-4 product over the positions of every channel, (B, C, H, W)."""
-        over_width = x @ self._matrix(x.shape[-1], x).T
-        over_height = self._matrix(x.shape[-2], x) @ x
+        over_width = x @ self._matrix(int(x.shape[-1]), x).T
+        over_height = self._matrix(int(x.shape[-2]), x) @ x
         return over_width @ over_height
 
     def _matrix(self, size: int, x: Tensor) -> Tensor:
@@ -95,22 +105,22 @@ class PoolingAttention(nn.Module):
         right pools the column. It is summed over k with whole maps as operands. A row of fewer
         than four entries is pooled by repeating them, so that those terms are gathered first.
         """
-        batch, channels, height, width = x.shape
+        channels, height, width = (int(n) for n in x.shape[1:])
         row = channels // GROUPS
-        tokens = x.view(batch, GROUPS, row, height * width)
+        tokens = x.view(-1, GROUPS, row, height * width)
         right = bin_means(tokens, 1)
         if row < BINS:
             if BINS % row:
                 left = bin_means(tokens, 2)
             else:
                 left = tokens
-                right = right.unflatten(1, (row, BINS // row)).sum(2)
+                right = split_axis(right, 1, row, BINS // row).sum(2)
         else:
             left = bin_means(tokens, 2)
         product = left[:, :, 0, None] * right[:, None, 0]
         for k in range(1, left.shape[2]):
             product = torch.addcmul(product, left[:, :, k, None], right[:, None, k])
-        return product.view(batch, channels, height, width)
+        return product.view(-1, channels, height, width)
 
 
 class DropPath(nn.Module):

@@ -170,7 +170,7 @@ class MTED(MeshHead):
 
     def forward(self, queries: Tensor | None, features: Features) -> HandPrediction:
         """Predict from queries (B, 217, C), the camera's first, and f4 (B, D4, H / 32, W / 32)."""
-        height, width = features.maps[-1].shape[2:]
+        height, width = (int(size) for size in features.maps[-1].shape[2:])
         memory = self.memory_in(features.maps[-1].flatten(2).transpose(1, 2))
         queries = self.query_in(queries)
         for index, stage in enumerate(self.stages):
