@@ -103,5 +103,6 @@ def test_checks_carry_readable_names():
     names = [str(check) for check in conformance_checks("mesh_head")]
     assert names == [
         "contract", "gradients", "batch", "deterministic", "state_dict", "autocast", "config",
+        "deploy", "onnx",
     ]  # fmt: skip
     assert "batch" not in [str(check) for check in conformance_checks("loss")]

@@ -69,7 +69,9 @@ def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
     elif isinstance(value, (list, tuple)):
         items = iter(enumerate(value))
     for key, item in items:
-        yield from named_tensors(item, f"{name}_{key}" if name else str(key))
+        # A bare number is no name for a tensor of an ONNX graph.
+        first = f"output_{key}" if isinstance(key, int) else str(key)
+        yield from named_tensors(item, f"{name}_{key}" if name else first)
 
 
 def _fill(value: Any, tensors: Iterator[Tensor]) -> Any:
@@ -112,7 +114,7 @@ def write_onnx(
     """
     flat = TensorModule(module, args).eval()
     named = list(named_tensors(tuple(args)))
-    names = list(input_names or (f"input_{name}" for name, _ in named))
+    names = list(input_names or (f"input_{index}" for index, _ in enumerate(named)))
     tensors = tuple(tensor for _, tensor in named)
     with torch.no_grad():
         flat(*tensors)
