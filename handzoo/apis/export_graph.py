@@ -113,9 +113,12 @@ def build_graph(
         graph = onnx.load(str(path))
     if dtype == "fp16":
         from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
 
         with quiet():
-            graph = convert_float_to_float16(graph, keep_io_types=True)
+            converted = OnnxModel(convert_float_to_float16(graph, keep_io_types=True))
+            converted.topological_sort()  # the casts of the inputs come last otherwise
+        graph = converted.model
     onnx.checker.check_model(graph)
     if tensorrt:
         _check_tensorrt(graph)

@@ -51,8 +51,10 @@ class BertLayer(nn.Module):
     def attend(self, tokens: Tensor) -> Tensor:
         """The first half: self-attention, residual sum and norm; (B, N, C) to (B, N, C)."""
         drop = self.dropout if self.training else 0.0
+        # Whole numbers, so that exported graphs do no arithmetic with shapes.
+        split = (int(tokens.shape[1]), self.num_heads, self.query.out_features // self.num_heads)
         query, key, value = (
-            layer(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+            layer(tokens).view(-1, *split).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=drop)
