@@ -108,7 +108,7 @@ def needs_packages(format: str) -> None:
     """
     import importlib.util
 
-    needed = ["onnx", "onnxruntime"] + (["openvino"] if format == "openvino" else [])
+    needed = ["onnx", "onnxscript", "onnxruntime"] + (["openvino"] if format == "openvino" else [])
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         extra = "export,openvino" if "openvino" in missing else "export"

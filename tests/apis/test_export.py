@@ -144,7 +144,7 @@ def test_missing_packages_are_named(monkeypatch):
     from handzoo.apis.export import needs_packages
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"onnx, onnxruntime.*handzoo\[export\]"):
+    with pytest.raises(ConfigError, match=r"onnx, onnxscript, onnxruntime.*handzoo\[export\]"):
         needs_packages("onnx")
 
 

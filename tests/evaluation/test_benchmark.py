@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import nn
 
 from handzoo.errors import ConfigError
-from handzoo.evaluation.benchmark_cli import benchmark, benchmark_table, main
+from handzoo.evaluation.benchmark_cli import benchmark, benchmark_table, main, speedup_table
 from handzoo.evaluation.files import write_json
 
 
@@ -52,3 +52,35 @@ def test_errors():
         benchmark([])
     with pytest.raises(ConfigError):
         main(["no_such_model_or_file", "--no-latency"])
+
+
+class _Deployable(_Estimator):
+    def __init__(self, width):
+        super().__init__(width)
+        self.seen = []
+
+    def deploy(self, **options):
+        self.seen.append(options)
+        return _Estimator(4).eval()
+
+
+def test_deployed_forms_are_timed_beside_the_eager_ones():
+    models = [("small", _Deployable(8)), ("large", _Deployable(64))]
+    rows = benchmark(models, input_size=32, rounds=3, deploy={"dtype": "fp32"})
+    names = ["small", "small (deployed)", "large", "large (deployed)"]
+    assert [row["name"] for row in rows] == names
+    assert models[0][1].seen == [{"image_size": 32, "dtype": "fp32"}]
+    assert "speedup" not in rows[0] and rows[1]["macs_g"] == pytest.approx(4 * 48 * 64 / 1e9)
+    latency = {row["name"]: row["latency_ms"] for row in rows}
+    assert rows[3]["speedup"] == {
+        name: pytest.approx(latency[name] / latency["large (deployed)"])
+        for name in ("small", "large")
+    }
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(speedup_table(rows))
+    assert "large (deployed)" in console.export_text()
+
+
+def test_options_of_deployed_models_need_some():
+    with pytest.raises(ConfigError, match="add --deploy"):
+        main(["cliphand_tiny_sample", "--dtype", "bf16"])

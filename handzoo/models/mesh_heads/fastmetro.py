@@ -165,7 +165,8 @@ class FastMetroHead(MeshHead):
                     self.reduce_image[index - 1](tokens.image),
                     self.reduce_points[index - 1](tokens.points),
                 )
-            position = self._position(index, tuple(image.shape[2:])).to(image)
+            grid = (int(image.shape[2]), int(image.shape[3]))
+            position = self._position(index, grid).to(image)
             tokens = stage(tokens, position, self.blocked)
         # Not in the lower precision of autocast, whose steps are half a millimetre at 10 cm.
         with torch.autocast(image.device.type, enabled=False):
