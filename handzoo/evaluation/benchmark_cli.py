@@ -18,6 +18,13 @@ Parameters and MACs are those of the inference graph (training-only branches dro
 convolutions, matrix products and attention. Latencies of several models are measured in turns."""
 
 
+# What a deployment does, one after the other, ends with the whole of it.
+STEPS = (
+    ("rewritten, folded", {"winograd": False, "channels_last": False, "compile": False}),
+    ("+ channels-last", {"winograd": False, "compile": False}),
+)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Arguments of tools/benchmark.py."""
     parser = argparse.ArgumentParser(
@@ -49,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile the deployed models")
     parser.add_argument(
+        "--steps", action="store_true", help="with --deploy: also after each step of it"
+    )
+    parser.add_argument(
         "--live", action="store_true", help="also count parameters that no output depends on"
     )
     return parser
@@ -64,6 +74,7 @@ def benchmark(
     latency: bool = True,
     live: bool = False,
     deploy: Mapping[str, Any] | None = None,
+    steps: bool = False,
 ) -> list[dict[str, Any]]:
     """Count and time estimators.
 
@@ -78,6 +89,7 @@ def benchmark(
         deploy: options of :func:`handzoo.models.deploy.deploy_model`: each model is followed by a
             row ``NAME (deployed)`` with ``speedup``, how many times as fast it is as each eager
             model. MACs of that row are those of the algorithm that runs.
+        steps: also measure what ``STEPS`` names, forms that went through part of a deployment.
 
     Returns:
         One row a model: name, params_m, macs_g, latency_ms, fps, peak_memory_mb, and how it was
@@ -91,7 +103,7 @@ def benchmark(
         raise ConfigError("nothing to benchmark: name at least one model or config")
     rows: list[dict[str, Any]] = []
     calls: dict[str, Callable[[], Any]] = {}
-    for name, form, estimator in _forms(models, device, input_size, deploy):
+    for name, form, estimator in _forms(models, device, input_size, deploy, steps):
         image = torch.randn(1, 3, input_size, input_size, device=device)
         batch = torch.randn(batch_size, 3, input_size, input_size, device=device)
 
@@ -142,16 +154,24 @@ def benchmark(
 
 
 def _forms(
-    models: Sequence[Any], device: str, input_size: int, deploy: Mapping[str, Any] | None
+    models: Sequence[Any],
+    device: str,
+    input_size: int,
+    deploy: Mapping[str, Any] | None,
+    steps: bool,
 ) -> Iterator[tuple[str, str, Any]]:
     """(name, 'eager' or 'deployed', estimator) of everything that is to be measured."""
     for item in models:
         name, estimator = item if isinstance(item, tuple) else _load(item, device)
         estimator = estimator.to(device).eval()
         yield name, "eager", estimator
-        if deploy is not None:
-            deployed = estimator.deploy(image_size=input_size, **deploy)
-            yield f"{name} (deployed)", "deployed", deployed
+        if deploy is None:
+            continue
+        for step, options in STEPS if steps else ():
+            partly = estimator.deploy(image_size=input_size, **{**deploy, **options})
+            yield f"{name} ({step})", "deployed", partly
+        deployed = estimator.deploy(image_size=input_size, **deploy)
+        yield f"{name} (deployed)", "deployed", deployed
 
 
 def _load(model: str, device: str) -> tuple[str, Any]:
@@ -212,8 +232,10 @@ def speedup_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 def _deploy_options(arguments: argparse.Namespace) -> dict[str, Any] | None:
     if not arguments.deploy:
-        if arguments.compile or arguments.dtype != "fp32":
-            raise ConfigError("--dtype and --compile are for deployed models: add --deploy.")
+        if arguments.compile or arguments.steps or arguments.dtype != "fp32":
+            raise ConfigError(
+                "--dtype, --compile and --steps are for deployed models: add --deploy."
+            )
         return None
     return {"dtype": arguments.dtype, "compile": arguments.compile}
 
@@ -241,6 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             latency=not arguments.no_latency,
             live=arguments.live,
             deploy=_deploy_options(arguments),
+            steps=arguments.steps,
         )
     console = Console()
     console.print(benchmark_table(rows))

@@ -71,6 +71,9 @@ def test_deployed_forms_are_timed_beside_the_eager_ones():
     assert [row["name"] for row in rows] == names
     assert models[0][1].seen == [{"image_size": 32, "dtype": "fp32"}]
     assert "speedup" not in rows[0] and rows[1]["macs_g"] == pytest.approx(4 * 48 * 64 / 1e9)
+    stepwise = benchmark(models[:1], input_size=32, rounds=3, deploy={}, steps=True)
+    assert [row["form"] for row in stepwise] == ["eager", "deployed", "deployed", "deployed"]
+    assert models[0][1].seen[2] == {"image_size": 32, "winograd": False, "compile": False}
     latency = {row["name"]: row["latency_ms"] for row in rows}
     assert rows[3]["speedup"] == {
         name: pytest.approx(latency[name] / latency["large (deployed)"])
