@@ -1,5 +1,6 @@
 # Dexter+Object in data/dexter_object: finger tips of a left hand, for testing only. Without a box
-# file the crop comes from the projected tips (factor 2.2, as Boukhayma et al.): it knows the answer.
+# file the crop comes from the projected tips (factor 2.2, as Boukhayma et al.): it knows the
+# answer.
 dataset_type = "DexterObject"
 data_root = None  # found by handzoo.resources: data/dexter_object
 
