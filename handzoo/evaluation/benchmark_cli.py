@@ -116,11 +116,13 @@ def benchmark(
         while name in calls:
             name += "'"
         calls[name] = call
+        if form == "eager":  # a deployed model keeps transformed weights, of another number
+            parameters = complexity.count_parameters(estimator)
         compiled = form == "deployed" and (deploy or {}).get("compile", False)
         row = {
             "name": name,
             "form": form,
-            "params_m": complexity.count_parameters(estimator) / 1e6,
+            "params_m": parameters / 1e6,
             # A compiled model hides its operations.
             "macs_g": None if compiled else complexity.count_macs(single) / 1e9,
             "latency_ms": None,

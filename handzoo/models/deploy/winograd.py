@@ -37,9 +37,10 @@ _G = (
 )
 _A_T = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
-# Below these the transforms cost what the products save (measured with two AVX-512 cores).
-MIN_CHANNELS = 64
-MIN_TILES = 16
+# Products saved grow with C C', transforms with C + C'; below these ratios they cost as much as is
+# saved, or the products' matrices have too few rows (measured with two AVX-512 cores).
+MIN_CHANNELS = 56  # C C' / (C + C')
+MIN_TILES = 32
 
 
 class WinogradConv2d(nn.Module):
@@ -124,8 +125,8 @@ def use_winograd(model: nn.Module, run: Callable[[], Any]) -> int:
             continue
         height, width = calls[0].inputs.shape[2:]
         tiles = -(-height // TILE) * -(-width // TILE)
-        narrow = min(conv.in_channels, conv.out_channels)
-        if narrow < MIN_CHANNELS or tiles < MIN_TILES:
+        width = conv.in_channels * conv.out_channels / (conv.in_channels + conv.out_channels)
+        if width < MIN_CHANNELS or tiles < MIN_TILES:
             continue
         replace_module(model, conv, WinogradConv2d(conv))
         replaced += 1
