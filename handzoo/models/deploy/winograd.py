@@ -41,6 +41,9 @@ _A_T = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1,
 # saved, or the products' matrices have too few rows (measured with two AVX-512 cores).
 MIN_CHANNELS = 56  # C C' / (C + C')
 MIN_TILES = 32
+# Smaller convolutions pay for the nine operations that one becomes, and for filters that are four
+# times as large: HRNet's hundreds of them lose what each gains alone.
+MIN_MACS = 2e8
 
 
 class WinogradConv2d(nn.Module):
@@ -108,6 +111,15 @@ def is_plain_3x3(conv: nn.Conv2d) -> bool:
     )
 
 
+def worth_winograd(conv: nn.Conv2d, height: int, width: int) -> bool:
+    """Whether the algorithm is faster for a plain 3x3 convolution of a map of that size."""
+    channels, out_channels = conv.in_channels, conv.out_channels
+    tiles = -(-height // TILE) * -(-width // TILE)
+    ratio = channels * out_channels / (channels + out_channels)
+    macs = 9 * channels * out_channels * height * width
+    return ratio >= MIN_CHANNELS and tiles >= MIN_TILES and macs >= MIN_MACS
+
+
 def use_winograd(model: nn.Module, run: Callable[[], Any]) -> int:
     """Replace the 3x3 convolutions that are large enough to profit, in place.
 
@@ -123,10 +135,7 @@ def use_winograd(model: nn.Module, run: Callable[[], Any]) -> int:
     for conv, calls in list(seen.calls.items()):
         if type(conv) is not nn.Conv2d or not is_plain_3x3(conv):
             continue
-        height, width = calls[0].inputs.shape[2:]
-        tiles = -(-height // TILE) * -(-width // TILE)
-        width = conv.in_channels * conv.out_channels / (conv.in_channels + conv.out_channels)
-        if width < MIN_CHANNELS or tiles < MIN_TILES:
+        if not worth_winograd(conv, *calls[0].inputs.shape[2:]):
             continue
         replace_module(model, conv, WinogradConv2d(conv))
         replaced += 1

@@ -13,6 +13,7 @@ from handzoo.errors import ConfigError
 from handzoo.evaluation.complexity import count_macs
 from handzoo.models.deploy import WinogradConv2d, fold_batch_norms, use_winograd
 from handzoo.models.deploy.onnx import named_tensors
+from handzoo.models.deploy.winograd import worth_winograd
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -37,6 +38,7 @@ def test_deployed_equals_eager(family, winograd, monkeypatch):
     # All maps of so small an image are, so that the choice by size does not leave them out.
     monkeypatch.setattr("handzoo.models.deploy.winograd.MIN_TILES", 1)
     monkeypatch.setattr("handzoo.models.deploy.winograd.MIN_CHANNELS", 8)
+    monkeypatch.setattr("handzoo.models.deploy.winograd.MIN_MACS", 1)
     model = build(family)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     deployed = model.deploy(image_size=64, winograd=winograd)
@@ -105,6 +107,16 @@ def test_winograd_leaves_other_convolutions_alone():
         assert use_winograd(model, lambda m=model: m(torch.zeros(1, 64, 32, 32))) == 0
         with pytest.raises(ValueError, match="plain 3x3"):
             WinogradConv2d(layer)
+
+
+@pytest.mark.parametrize(
+    ("channels", "out_channels", "size", "worth"),
+    [(512, 512, 56, True), (64, 512, 56, True), (64, 64, 56, False), (128, 128, 28, False)],
+)
+def test_winograd_is_for_large_convolutions(channels, out_channels, size, worth):
+    """MHF's, and not HRNet's."""
+    conv = nn.Conv2d(channels, out_channels, 3, padding=1)
+    assert worth_winograd(conv, size, size) == worth
 
 
 class _Awkward(nn.Module):
