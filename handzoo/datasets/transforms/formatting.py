@@ -13,6 +13,12 @@ from handzoo.structures import HandDataSample
 _FLOATS = ("joints3d", "joints2d", "vertices", "root", "K", "pose", "shape")
 _POINT_FLAGS = ("joints3d_valid", "joints2d_valid")
 _FLAGS = ("vertices_valid", "root_valid", "K_valid", "mano_valid")
+_BLANKED = {
+    "vertices": "vertices_valid",
+    "root": "root_valid",
+    "pose": "mano_valid",
+    "shape": "mano_valid",
+}
 _META = (
     "img_path",
     "sample_id",
@@ -48,15 +54,16 @@ class PackHandInputs:
 
     def __call__(self, info: dict[str, Any]) -> dict[str, Any]:
         """Pack one sample."""
+        # Copies: what is blanked below may be a data set's own memory.
         fields = {
-            name: torch.from_numpy(np.asarray(info[name], dtype=np.float32)) for name in _FLOATS
+            name: torch.from_numpy(np.array(info[name], dtype=np.float32)) for name in _FLOATS
         }
         fields |= {name: torch.from_numpy(np.array(info[name])) for name in _POINT_FLAGS}
         fields |= {name: torch.tensor(bool(info[name])) for name in _FLAGS}
         for points in ("joints3d", "joints2d"):
             fields[points][~fields[f"{points}_valid"]] = 0
-        for name in ("vertices", "root"):
-            if not info[f"{name}_valid"]:
+        for name, flag in _BLANKED.items():
+            if not info[flag]:
                 fields[name].zero_()
         if not info["K_valid"]:
             fields["K"] = torch.eye(3)
