@@ -171,8 +171,9 @@ def resolve(name: str, path: str | os.PathLike[str] | None = None) -> ResourceUs
         The use; its status is ``missing`` when there is neither the real thing nor a stand-in.
 
     Raises:
-        ResourceError: no resource has that name, ``path`` is given and is not there, or the
-            active report refuses stand-ins.
+        ResourceError: no resource has that name, ``path`` is given and is not there or is
+            something else (taking another one would go unnoticed), or the active report refuses
+            stand-ins.
     """
     kind = name.split("/", 1)[0]
     resolver = _RESOLVERS.get(name) or _RESOLVERS.get(kind + "/*") or _plugin_resolver(kind)
@@ -186,7 +187,19 @@ def resolve(name: str, path: str | os.PathLike[str] | None = None) -> ResourceUs
             f"{name}: the config says {str(path)!r}, and nothing is there. Correct the path, or "
             f"leave it out to search the usual places."
         )
-    return record(resolver(name, Path(path) if path is not None else None))
+    use = resolver(name, Path(path) if path is not None else None)
+    if path is not None and not _lies_at(use.where, Path(path)):
+        raise ResourceError(
+            f"{name}: the config says {str(path)!r}, and that is not it. Name the file or folder "
+            f"itself, or leave the path out to search the usual places. {use.how}"
+        )
+    return record(use)
+
+
+def _lies_at(where: str, path: Path) -> bool:
+    """Whether what was found is what the config names, or lies in it."""
+    found, named = Path(where).resolve(), path.resolve()
+    return bool(where) and (found == named or named in found.parents)
 
 
 def _plugin_resolver(kind: str) -> Callable[[str, Path | None], ResourceUse] | None:

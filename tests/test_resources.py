@@ -53,6 +53,8 @@ def test_wrong_names_and_paths_are_explained(monkeypatch):
         resolve("data/freehand")
     with pytest.raises(ResourceError, match="nothing is there"):
         resolve("hand_model", path="/nowhere/MANO_RIGHT.pkl")
+    with pytest.raises(ResourceError, match="that is not it"):
+        resolve("hand_model", path="/")  # a folder where a file is meant must not go unnoticed
     monkeypatch.setenv("HANDZOO_MANO", "/nowhere/else.pkl")
     with pytest.raises(ResourceError, match="HANDZOO_MANO"):
         resolve("hand_model")
