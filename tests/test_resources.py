@@ -48,13 +48,13 @@ def test_a_folder_without_the_published_layout_is_no_data_set(empty_machine):
         resolve("data/freihand", path=empty_machine / "freihand")
 
 
-def test_wrong_names_and_paths_are_explained(monkeypatch):
+def test_wrong_names_and_paths_are_explained(monkeypatch, tmp_path):
     with pytest.raises(ResourceError, match="Did you mean 'data/freihand'"):
         resolve("data/freehand")
     with pytest.raises(ResourceError, match="nothing is there"):
         resolve("hand_model", path="/nowhere/MANO_RIGHT.pkl")
     with pytest.raises(ResourceError, match="that is not it"):
-        resolve("hand_model", path="/")  # a folder where a file is meant must not go unnoticed
+        resolve("hand_model", path=tmp_path)  # a folder where a file is meant must not go unnoticed
     monkeypatch.setenv("HANDZOO_MANO", "/nowhere/else.pkl")
     with pytest.raises(ResourceError, match="HANDZOO_MANO"):
         resolve("hand_model")
