@@ -15,6 +15,7 @@ from torch import nn
 from handzoo.engine.build import allowed_missing
 from handzoo.engine.checkpoint import load_weights, read_checkpoint
 from handzoo.engine.compat import make_plain
+from handzoo.engine.rescheduling import flat_schedulers, resume_schedule, schedule_settings
 from handzoo.engine.run_info import RunInfo
 from handzoo.errors import CheckpointError, ConfigError
 
@@ -46,6 +47,7 @@ class HandRunner(Runner):
 
     run_info: RunInfo
     checkpoint_meta: dict[str, Any] = {}
+    _checkpoint_schedulers: list[dict[str, Any]] = []
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """MMEngine's, which asks for a GPU in each process; here a group of CPUs will do too."""
@@ -75,6 +77,23 @@ class HandRunner(Runner):
             if type(handler) is logging.StreamHandler:
                 handler.addFilter(_ConsoleFilter())
         return logger
+
+    def resume(self, *args: Any, **kwargs: Any) -> None:
+        """MMEngine's; and a schedule that the config has changed since is followed, not the old.
+
+        Raises:
+            ConfigError: it has changed and cannot be replayed.
+        """
+        schedulers = flat_schedulers(self.param_schedulers)
+        own = [schedule_settings(scheduler.state_dict()) for scheduler in schedulers]
+        super().resume(*args, **kwargs)
+        states, length = self._checkpoint_schedulers, len(self.train_dataloader)
+        if resume_schedule(schedulers, own, states, self.iter, length):
+            rates = {f"{rate:.3g}" for rate in self.optim_wrapper.get_lr()["lr"]}
+            self.logger.info(
+                "The checkpoint was made under another schedule; the learning rate goes on at "
+                f"{', '.join(sorted(rates))}, as if the run had followed this one from its start."
+            )
 
     def load_checkpoint(
         self, filename: str, map_location: Any = "cpu", strict: bool = True, revise_keys: Any = ()
@@ -118,5 +137,6 @@ class HandRunner(Runner):
             live = getattr(self.train_dataloader.dataset, "metainfo", None)
             if repr(make_plain(live)) == repr(content["meta"].get("dataset_meta")):
                 content["meta"]["dataset_meta"] = live
+        self._checkpoint_schedulers = flat_schedulers(content.get("param_schedulers"))
         self.call_hook("after_load_checkpoint", checkpoint=content)
         return content

@@ -71,6 +71,27 @@ def test_resumed_run_equals_the_uninterrupted_one(make_config, stop):
     assert second.metrics == whole.metrics
 
 
+@pytest.mark.parametrize("stop", [5, 12, 18], ids=["in epoch 1", "after epoch 2", "at the end"])
+def test_resuming_with_more_epochs_follows_the_longer_schedule(make_config, stop):
+    """MMEngine would keep the schedule of the checkpoint, at whose end a cosine is zero."""
+    cosine = dict(type="CosineAnnealingLR", by_epoch=True, T_max=3, convert_to_iter_based=True)
+    warm_up = dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=4)
+    steps = dict(type="MultiStepLR", milestones=[2], gamma=0.5, by_epoch=True)
+
+    def rates(name: str, epochs: int, **options: object) -> list[float]:
+        cfg = make_config(name, param_scheduler=[warm_up, cosine, steps])
+        run = train(cfg, epochs=epochs, **options)
+        return [group["lr"] for group in read_checkpoint(run.work_dir / "last.pth").content[
+            "optimizer"]["param_groups"]]  # fmt: skip
+
+    whole = rates("whole", 6, max_iters=30)
+    short = rates("parts", 3, max_iters=stop)
+    if stop == 18:
+        assert short[0] < 1e-4
+    longer = rates("parts", 6, resume="auto", max_iters=30)
+    assert longer == pytest.approx(whole, rel=1e-9) and longer[0] > 1e-4
+
+
 def test_resumption_is_exact_with_persistent_workers(make_config):
     def config(name: str) -> Config:
         cfg = make_config(name)
