@@ -99,7 +99,7 @@ def run(command: Callable[[], int | None]) -> int:
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         cause = error.__cause__
-        if cause is not None:
+        if cause is not None and str(cause) not in str(error):
             print(f"  caused by {type(cause).__name__}: {cause}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -34,6 +34,10 @@ class PluginError(HandZooError):
     """A plugin cannot be read, does not fit this version, or failed on import."""
 
 
+class ContractError(HandZooError):
+    """A part of a model gives back something else than its role promises."""
+
+
 def suggest(name: str, names: Iterable[str], limit: int = 3) -> str:
     """Return ``Did you mean 'x' or 'y'?`` for the names nearest to ``name``.
 

@@ -36,7 +36,7 @@ from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 from mmengine.utils import ManagerMixin
 
-from handzoo.errors import ConfigError, suggest
+from handzoo.errors import ConfigError, PluginError, suggest
 
 SCOPE = "handzoo"
 
@@ -194,7 +194,11 @@ class HandRegistry(Registry):
     def _get_from_plugin(self, key: str) -> Any:
         from handzoo import plugins
 
-        found = plugins.resolve(self.name, key)
+        try:
+            found = plugins.resolve(self.name, key)
+        except (ConfigError, PluginError) as error:
+            place = current_key_path("type")
+            raise type(error)(f"{place}: {error}") from error.__cause__
         if found is not None:
             return found
         hint = suggest(key, [*self.names(), *plugins.provided_names(self.name)])

@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from handzoo.engine.compat import package_bases
 from handzoo.errors import ConfigError, suggest
 from handzoo.plugins import activate
-from handzoo.zoo.index import configs_root, find_config, model_names
+from handzoo.zoo.index import configs_root, find_config, model_names, unknown_model
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -48,10 +49,7 @@ def resolve_config(name_or_path: str | os.PathLike[str]) -> Path:
             f"{text}: no such config file. {suggest(path.stem, _stems())} "
             "`handzoo list` shows the models that are there."
         )
-    raise ConfigError(
-        f"no model is called {text!r}. {suggest(text, _names())} "
-        "`handzoo list` shows the models that are there."
-    )
+    raise unknown_model(text, _names())
 
 
 def _names() -> set[str]:
@@ -93,18 +91,24 @@ def load_config(
     from handzoo.engine.schema import check_config
     from handzoo.zoo.index import name_of_config
 
+    named = [_absolute(Path(name), name) for name in plugins]
+    activate(named)  # first, since the config may be one of theirs
     path = resolve_config(name_or_path)
     try:
         with package_bases():
             cfg = Config.fromfile(str(path), lazy_import=False, import_custom_modules=False)
     except ConfigError:
         raise
+    except SyntaxError as error:
+        # MMEngine reads a copy and says where that was; the message's end is about the line.
+        said = re.sub(r"^There are syntax errors in config file \S+: ", "", str(error.msg))
+        said = said.replace(" (<unknown>, ", " (")
+        raise ConfigError(f"{path}: no valid Python: {said}") from error
     except Exception as error:
         raise ConfigError(f"{path}: cannot be read: {type(error).__name__}: {error}") from error
-    names = list(dict.fromkeys([*cfg.get("plugins", []), *plugins]))
-    if names:
-        activate([_beside(path, name) for name in names])
-    cfg.plugins = names
+    own = [_beside(path, name) for name in cfg.get("plugins", [])]
+    activate(own)
+    cfg.plugins = list(dict.fromkeys([*own, *named]))
     cfg.setdefault("model_name", name_of_config(path))
     cfg.setdefault("default_scope", "handzoo")
     if cfg.default_scope != "handzoo":
@@ -120,9 +124,13 @@ def load_config(
 
 def _beside(config: Path, source: str) -> str:
     """A plugin that a config names by a path relative to itself, as an absolute path."""
-    beside = config.parent / source
     is_path = source.endswith((".py", ".toml")) or os.sep in source
-    return str(beside.resolve()) if is_path and beside.exists() else source
+    return _absolute(config.parent / source, source) if is_path else source
+
+
+def _absolute(path: Path, source: str) -> str:
+    """The path if it is there, for whoever runs the dumped config from another folder."""
+    return str(path.resolve()) if path.exists() else source
 
 
 def config_text(cfg: Any) -> str:

@@ -7,8 +7,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from handzoo.errors import PluginError
+from handzoo.errors import ConfigError, PluginError, suggest
 from handzoo.plugins.manager import PluginManager, plugin_manager
+from handzoo.plugins.scaffold import create_plugin, scaffold_parts
 from handzoo.plugins.state import Plugin, PluginState
 
 _COLOURS = {
@@ -25,8 +26,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(argv)
     if options.action == "new":
-        from handzoo.plugins.scaffold import create_plugin
-
         root = create_plugin(options.name, part=options.part, parent=options.out)
         print(f"Wrote {root}. Next: pip install -e {root} && pytest {root}")
         return 0
@@ -57,7 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("names", nargs="*", metavar="NAME", help="only these plugins")
     new = actions.add_parser("new", help="write an installable plugin that works")
     new.add_argument("name", help="name of the plugin and of its package, such as my_head")
-    new.add_argument("--part", default="mesh_head", help="what it provides (default: mesh_head)")
+    new.add_argument(
+        "--part",
+        default="mesh_head",
+        help=f"what it provides: {', '.join(scaffold_parts())} (default: mesh_head)",
+    )
     new.add_argument("--out", default=".", help="folder to write into (default: here)")
     return parser
 
@@ -97,7 +100,14 @@ def list_plugins(manager: PluginManager, as_json: bool = False) -> int:
             state += f"\n{plugin.reason}"
         table.add_row(plugin.name, plugin.version, state, provides, plugin.origin)
     Console().print(table if manager.all() else "No plugins were found.")
+    _print_unknown_disabled(manager)
     return 0
+
+
+def _print_unknown_disabled(manager: PluginManager) -> None:
+    for name in manager.unknown_disabled():
+        hint = suggest(name, manager.plugins)
+        print(f"HANDZOO_DISABLE_PLUGINS names {name!r}, which no plugin is called. {hint}".rstrip())
 
 
 def doctor(manager: PluginManager, names: Sequence[str] = ()) -> int:
@@ -112,7 +122,11 @@ def doctor(manager: PluginManager, names: Sequence[str] = ()) -> int:
     known = {plugin.name for plugin in manager.all()}
     for name in names:
         if name not in known:
-            raise PluginError(f"no plugin called {name!r} was found. Found: {sorted(known)}.")
+            raise PluginError(
+                f"no plugin called {name!r} was found. {suggest(name, known)} Found: "
+                f"{', '.join(sorted(known)) or 'none'}. One that is not installed is named by "
+                "--plugin FOLDER."
+            )
     healthy = True
     for plugin in manager.all():
         if names and plugin.name not in names:
@@ -124,18 +138,38 @@ def doctor(manager: PluginManager, names: Sequence[str] = ()) -> int:
                 break  # recorded in the plugin, and printed below
         healthy &= plugin.state in (PluginState.OK, PluginState.DISABLED)
         _print_diagnosis(plugin)
+        trouble = _metafile_trouble(plugin)
+        if trouble:
+            print(f"  its models are left out of the zoo: {trouble}")
+            healthy = False
     if not manager.all():
         print("No plugins were found.")
+    _print_unknown_disabled(manager)
     return 0 if healthy else 1
+
+
+def _metafile_trouble(plugin: Plugin) -> str:
+    """What is wrong with the models that a plugin brings; empty if nothing is."""
+    from handzoo.zoo.index import read_plugin_metafile
+
+    if not plugin.usable or plugin.manifest is None or plugin.manifest.metafile is None:
+        return ""
+    try:
+        read_plugin_metafile(plugin.manifest.metafile, plugin.name)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _print_diagnosis(plugin: Plugin) -> None:
     from handzoo.registry import REGISTRIES
 
-    print(f"{plugin.name} {plugin.version} ({plugin.origin}): {plugin.state.value}")
+    title = f"{plugin.name} {plugin.version}".rstrip()
+    print(f"{title} ({plugin.origin}): {plugin.state.value}")
     if plugin.reason:
         print(f"  {plugin.reason}")
     for entry in plugin.provides:
+        REGISTRIES[entry.part].import_from_location()
         core = entry.name in REGISTRIES[entry.part].module_dict
         note = f" (the core has a {entry.name}: write '{plugin.name}/{entry.name}')" if core else ""
         print(f"  {entry.part}: {entry.name} = {entry.object}{note}")

@@ -16,6 +16,7 @@ from handzoo.plugins.discovery import (
     installed_plugins,
     named_plugin,
     namespace_plugins,
+    package_folder,
     split_list,
 )
 from handzoo.plugins.state import Plugin, PluginState
@@ -37,6 +38,8 @@ class PluginManager:
         self.shadowed: list[Plugin] = []
         self._disabled = set(split_list(os.environ.get("HANDZOO_DISABLE_PLUGINS", "")))
         self.all_disabled = bool(_TRUE & {name.lower() for name in self._disabled})
+        if self.all_disabled:
+            self._disabled = set()
         for source in [*sources, *split_list(os.environ.get("HANDZOO_PLUGINS", ""))]:
             try:
                 plugin = named_plugin(source)
@@ -57,8 +60,10 @@ class PluginManager:
             same = _manifest_path(earlier) is not None and (
                 _manifest_path(earlier) == _manifest_path(plugin)
             )
-            if same:
-                return earlier  # found twice, by two ways
+            if same:  # found twice, by two ways; only the installed one knows its version
+                earlier.distribution = earlier.distribution or plugin.distribution
+                earlier.version = earlier.version or plugin.version
+                return earlier
             plugin.state = PluginState.SHADOWED
             plugin.reason = f"a plugin of the same name was found first: {earlier.origin}"
             self.shadowed.append(plugin)
@@ -87,6 +92,10 @@ class PluginManager:
                 raise PluginError(f"plugin {plugin.name!r} from {source!r}: {plugin.reason}.")
             activated.append(plugin)
         return activated
+
+    def unknown_disabled(self) -> list[str]:
+        """Names in HANDZOO_DISABLE_PLUGINS that no plugin has."""
+        return sorted(self._disabled - set(self.plugins))
 
     def all(self) -> list[Plugin]:
         """Every plugin that was found, sorted by name, shadowed ones last."""
@@ -128,8 +137,8 @@ class PluginManager:
 
     def _unusable(self, plugin: Plugin, role: str, name: str) -> PluginError:
         error = PluginError(
-            f"{role} {name!r} is provided by the plugin {plugin.name!r}, which is "
-            f"{plugin.state.value}: {plugin.reason}. `handzoo plugins doctor` tells more."
+            f"{role} {name!r} is provided by the plugin {plugin.name!r}, but {plugin.complaint}. "
+            f"`handzoo plugins doctor {plugin.name}` tells more."
         )
         error.__cause__ = plugin.error
         return error
@@ -138,13 +147,8 @@ class PluginManager:
         if (role, name) in plugin.loaded:
             return plugin.loaded[(role, name)]
         entry = plugin.find(role, name)
-        module_name, _, attribute = entry.object.partition(":")
-        if plugin.search_path is not None and str(plugin.search_path) not in sys.path:
-            sys.path.append(str(plugin.search_path))
         try:
-            found = importlib.import_module(module_name)
-            for part in attribute.split("."):
-                found = getattr(found, part)
+            found = _import_object(plugin, entry.object)
         except (Exception, SystemExit) as error:
             plugin.fail(error, f"importing {entry.object}")
             raise self._unusable(plugin, role, name) from error
@@ -187,6 +191,58 @@ class PluginManager:
             for plugin in self.all()
             if plugin.loaded
         ]
+
+
+def _import_object(plugin: Plugin, target: str) -> Any:
+    """The object that a manifest calls ``module:attribute``.
+
+    Raises:
+        PluginError: the manifest names what is not there, or the module comes from elsewhere.
+        Exception: whatever the plugin's code raises.
+    """
+    module_name, _, attribute = target.partition(":")
+    manifest = plugin.manifest.path
+    _make_importable(plugin, module_name.partition(".")[0])
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the plugin's own code lacks something
+        raise PluginError(
+            f"object = {target!r} in {manifest} names the module {error.name!r}, and there is none."
+        ) from error
+    _check_origin(plugin, module_name)
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise PluginError(
+                f"object = {target!r} in {manifest}, and {module_name} has no {part!r}. "
+                f"{suggest(part, vars(found))}".rstrip()
+            ) from error
+    return found
+
+
+def _make_importable(plugin: Plugin, package: str) -> None:
+    """Let the plugin's package be found where its manifest was, also before an installed twin."""
+    if plugin.search_path is None or package in sys.modules:
+        return
+    folder = package_folder(package)
+    if folder is None or folder.resolve().parent != plugin.search_path.resolve():
+        sys.path.insert(0, str(plugin.search_path))
+        importlib.invalidate_caches()
+
+
+def _check_origin(plugin: Plugin, module_name: str) -> None:
+    """Raise if a package of this name that lies elsewhere was imported before."""
+    package = module_name.partition(".")[0]
+    home = plugin.manifest.path.resolve().parent
+    file = getattr(sys.modules[package], "__file__", None)
+    if home.name == package and file is not None and Path(file).resolve().parent != home:
+        raise PluginError(
+            f"its package {package!r} belongs to {home}, and this process has imported another "
+            f"one from {Path(file).parent}; give one of the two another name."
+        )
 
 
 def _manifest_path(plugin: Plugin) -> Path | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from string import Template
 
 import handzoo
 from handzoo.errors import PluginError, suggest
+from handzoo.plugins.manager import PluginManager
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -35,8 +39,7 @@ def create_plugin(name: str, part: str = "mesh_head", parent: str | Path = ".") 
             is there already.
     """
     package = name.replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", package) or package in ("handzoo", "handzoo_plugins"):
-        raise PluginError(f"{name!r} cannot name a plugin: use lower-case letters, digits and _.")
+    _check_name(name, package)
     parts = scaffold_parts()
     if part not in parts:
         raise PluginError(
@@ -76,6 +79,33 @@ def create_plugin(name: str, part: str = "mesh_head", parent: str | Path = ".") 
         (draft / package / "__init__.py").write_text("", encoding="utf-8")
         shutil.move(draft, root)
     return root
+
+
+def _check_name(name: str, package: str) -> None:
+    """Raise unless a package of this name can be written and imported as itself."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", package):
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+        likely = re.sub(r"\W+", "_", words).strip("_").lower()
+        hint = f" How about {likely!r}?" if re.fullmatch(r"[a-z][a-z0-9_]*", likely) else ""
+        raise PluginError(
+            f"{name!r} cannot name a plugin: begin with a letter, and use lower-case letters, "
+            f"digits, _ and -.{hint}"
+        )
+    if keyword.iskeyword(package) or package in sys.stdlib_module_names:
+        raise PluginError(f"{name!r} cannot name a plugin: the name belongs to Python itself.")
+    # A folder without __init__.py, as the one that is about to be written, has no origin.
+    spec = importlib.util.find_spec(package)
+    if package == "handzoo_plugins" or (spec is not None and spec.origin is not None):
+        raise PluginError(
+            f"{name!r} cannot name a plugin: a package {package!r} is there already, and one of "
+            "the two would hide the other."
+        )
+    taken = PluginManager().plugins.get(package)
+    if taken is not None:
+        raise PluginError(
+            f"{name!r} cannot name a plugin: there is one of that name already, from "
+            f"{taken.origin}, and it would be shadowed."
+        )
 
 
 def compatible_range(version: str) -> str:

@@ -20,6 +20,14 @@ class PluginState(str, enum.Enum):
     DISABLED = "disabled"  # by HANDZOO_DISABLE_PLUGINS
 
 
+_VERBS = {
+    PluginState.INCOMPATIBLE: "is incompatible",
+    PluginState.FAILED: "failed",
+    PluginState.SHADOWED: "is shadowed",
+    PluginState.DISABLED: "is disabled",
+}
+
+
 @dataclass
 class Plugin:
     """A plugin that was found, whatever its state.
@@ -69,6 +77,13 @@ class Plugin:
         self.state = PluginState.FAILED
         self.error = error
         self.reason = f"{doing}: {type(error).__name__}: {error}"
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong, to go after "the plugin is there, but"; empty if nothing is."""
+        if self.usable:
+            return ""
+        return f"that plugin {_VERBS[self.state]}: {self.reason.rstrip('.')}"
 
     @property
     def traceback(self) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from handzoo.zoo.index import ModelEntry, get_entry, select
+from handzoo.errors import PluginError, suggest
+from handzoo.zoo.index import ModelEntry, broken_metafiles, get_entry, select
 
 _PARAMETERS, _MACS, _MAIN = "Parameters (M)", "MACs (G)", "PA-MPJPE"
 
@@ -19,10 +21,16 @@ def main_list(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--method", help="such as cliphand or METRO")
     parser.add_argument("--backbone", help="such as PAT-S24 or hrnet*")
     parser.add_argument("--dataset", help="such as FreiHAND")
-    parser.add_argument("--plugin", help="models that this plugin brings; '' for the core's")
+    parser.add_argument(
+        "--plugin",
+        metavar="NAME|SOURCE",
+        help="models that this plugin brings, installed or not; '' for the core's",
+    )
     parser.add_argument("--with-weights", action="store_true", help="only with published weights")
     parser.add_argument("--json", action="store_true", help="for programs")
     args = parser.parse_args(argv)
+    if args.plugin:
+        args.plugin = _plugin_name(args.plugin)
     rows = select(
         args.pattern,
         method=args.method,
@@ -34,11 +42,40 @@ def main_list(argv: Sequence[str] | None = None) -> int:
     if args.json:
         print(json.dumps([row.as_dict() for row in rows], indent=1))
         return 0
-    if not rows:
-        print("No model fits. `handzoo list` without filters shows all.")
-        return 1
-    print(_table(rows))
-    return 0
+    print(_table(rows) if rows else "No model fits. `handzoo list` without filters shows all.")
+    _print_left_out()
+    return 0 if rows else 1
+
+
+def _plugin_name(source: str) -> str:
+    """Name of the plugin that ``--plugin`` means: one that was found, or one to be taken along.
+
+    Raises:
+        PluginError: there is neither.
+    """
+    from handzoo.plugins import plugin_manager
+
+    manager = plugin_manager()
+    if source in manager.plugins:
+        return source
+    try:
+        (plugin,) = manager.activate([source])
+    except PluginError as error:
+        hint = suggest(source, manager.plugins)
+        raise PluginError(f"{error} {hint} `handzoo plugins list` shows what was found.") from error
+    return plugin.name
+
+
+def _print_left_out() -> None:
+    """Say which plugins' models cannot be shown, and why; to stderr, out of the table's way."""
+    from handzoo.plugins import PluginState, plugin_manager
+
+    broken = broken_metafiles()
+    for plugin in plugin_manager().all():
+        trouble = str(broken.get(plugin.name, "")) or plugin.reason
+        ill = plugin.state in (PluginState.FAILED, PluginState.INCOMPATIBLE)
+        if ill or plugin.name in broken:
+            print(f"Left out: models of the plugin {plugin.name!r}: {trouble}", file=sys.stderr)
 
 
 def _table(rows: Sequence[ModelEntry]) -> str:

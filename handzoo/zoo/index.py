@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handzoo.errors import ConfigError, suggest
+from handzoo.errors import ConfigError, PluginError, suggest
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -80,18 +80,17 @@ def configs_root() -> Path:
     return checkout if (checkout / "_base_").is_dir() else PACKAGE / "_configs"
 
 
-def _plugin_metafiles() -> list[tuple[str, Path]]:
+def _plugin_metafiles() -> tuple[tuple[str, Path], ...]:
     """(plugin, metafile) of every usable plugin that has one; nothing of it is imported."""
     from handzoo.plugins import plugin_manager
 
-    return [
+    return tuple(
         (plugin.name, plugin.manifest.metafile)
         for plugin in plugin_manager().all()
         if plugin.usable and plugin.manifest is not None and plugin.manifest.metafile is not None
-    ]
+    )
 
 
-@functools.lru_cache(maxsize=1)
 def entries() -> tuple[ModelEntry, ...]:
     """All models, in natural order of their names.
 
@@ -99,14 +98,20 @@ def entries() -> tuple[ModelEntry, ...]:
         ConfigError: a metafile of the core is wrong. A plugin's wrong metafile is left out and
             shown by ``handzoo plugins doctor``.
     """
+    return _entries(_plugin_metafiles())  # a run may name further plugins at any time
+
+
+@functools.lru_cache(maxsize=1)
+def _entries(plugin_metafiles: tuple[tuple[str, Path], ...]) -> tuple[ModelEntry, ...]:
+    _broken.clear()
     found = [
         entry
         for path in sorted(configs_root().glob("*/metafile.yml"))
         for entry in read_metafile(path)
     ]
-    for plugin, path in _plugin_metafiles():
+    for plugin, path in plugin_metafiles:
         try:
-            found += read_metafile(Path(path), plugin)
+            found += read_plugin_metafile(Path(path), plugin)
         except ConfigError as error:
             _broken[plugin] = error
     taken: dict[str, str] = {}
@@ -127,6 +132,28 @@ def broken_metafiles() -> dict[str, ConfigError]:
     """Plugins whose metafile could not be read, with the error."""
     entries()
     return dict(_broken)
+
+
+def read_plugin_metafile(path: Path, plugin: str) -> list[ModelEntry]:
+    """As :func:`read_metafile`, and whatever is wrong with the file is a ConfigError.
+
+    A plugin's file must not break the zoo for those who do not ask for the plugin, so nothing is
+    taken for granted about what it holds.
+    """
+    try:
+        found = read_metafile(path, plugin)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{path}: not a model index: {type(error).__name__}: {error}. Compare it with that of "
+            "a new plugin (`handzoo plugins new`)."
+        ) from error
+    names = [entry.name for entry in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{path}: the model name {name!r} is used twice.")
+    return found
 
 
 def read_metafile(path: Path, plugin: str = "") -> list[ModelEntry]:
@@ -282,8 +309,42 @@ def get_entry(name: str) -> ModelEntry:
     for entry in entries():
         if entry.name == name:
             return entry
-    raise ConfigError(
-        f"no model is called {name!r}. {suggest(name, model_names())} "
+    raise unknown_model(name)
+
+
+def unknown_model(name: str, names: Iterable[str] = ()) -> ConfigError | PluginError:
+    """The error for a name that is no model: what is near, or what is wrong with its plugin.
+
+    Args:
+        name: what was asked for.
+        names: what else could have been asked for, besides the models.
+    """
+    known = [*model_names(), *names]
+    plugin_name, slash, _ = name.partition("/")
+    if slash:
+        from handzoo.plugins import plugin_manager
+
+        plugins = plugin_manager().plugins
+        plugin = plugins.get(plugin_name)
+        if plugin is None:
+            near = suggest(name, known) or suggest(plugin_name, plugins)
+            return ConfigError(
+                f"no model is called {name!r}, and no plugin {plugin_name!r} was found. {near} "
+                f"Plugins that were found: {', '.join(sorted(plugins)) or 'none'}. One that is "
+                f"not installed is named by HANDZOO_PLUGINS=FOLDER."
+            )
+        if not plugin.usable:
+            error = PluginError(
+                f"the model {name!r} cannot be had: its plugin was found, but {plugin.complaint}. "
+                f"`handzoo plugins doctor {plugin_name}` tells more."
+            )
+            error.__cause__ = plugin.error
+            return error
+        broken = broken_metafiles().get(plugin_name)
+        if broken is not None:
+            return ConfigError(f"the models of the plugin {plugin_name!r} are left out: {broken}")
+    return ConfigError(
+        f"no model is called {name!r}. {suggest(name, known)} "
         "`handzoo list` shows the models that are there."
     )
 

@@ -125,3 +125,67 @@ def test_list_and_doctor_tell_what_is_wrong(isolated, capsys):
     assert doctor(manager) == 1
     printed = capsys.readouterr().out
     assert "ModuleNotFoundError" in printed and "sick_lab 1.2" in printed
+
+
+def test_a_wrong_object_names_the_manifest_and_what_is_near(isolated):
+    missing = write_plugin(isolated, "attr_lab", code="class Thing:\n    pass\n", provided="Thong")
+    with pytest.raises(PluginError, match="handzoo.toml.*no 'Thong'.*Did you mean 'Thing'"):
+        PluginManager([str(missing)]).resolve("mesh_head", "Thong")
+    moved = write_plugin(isolated, "module_lab")
+    (moved / "code.py").rename(moved / "cod.py")
+    with pytest.raises(PluginError, match="handzoo.toml names the module 'module_lab.code'"):
+        PluginManager([str(moved)]).resolve("mesh_head", "Thing")
+
+
+def test_a_named_copy_comes_before_an_installed_package_of_the_same_name(isolated, monkeypatch):
+    installed = write_plugin(isolated / "site", "copied_lab", code="class Thing:\n    site = 1\n")
+    named = write_plugin(isolated / "mine", "copied_lab", code="class Thing:\n    mine = 1\n")
+    monkeypatch.syspath_prepend(str(installed.parent))
+    thing = PluginManager([str(named)]).resolve("mesh_head", "Thing")
+    assert hasattr(thing, "mine")
+    # The other one cannot be had in this process any more, and is not silently replaced.
+    with pytest.raises(PluginError, match="has imported another one from"):
+        PluginManager([str(installed)]).resolve("mesh_head", "Thing")
+
+
+def test_a_plugin_found_twice_keeps_what_only_its_distribution_knows(isolated, monkeypatch):
+    from handzoo.plugins import manager as module
+    from handzoo.plugins.discovery import plugin_from_manifest
+
+    source = write_plugin(isolated, "both_lab")
+    manifest = source / "handzoo.toml"
+    manifest.write_text(manifest.read_text().replace('version = "1.2"\n', ""))
+    found = plugin_from_manifest(manifest, "both-lab 3.4", source.parent)
+    found.distribution, found.version = "both-lab", "3.4"
+    monkeypatch.setattr(module, "installed_plugins", lambda: iter([found]))
+    manager = PluginManager([str(source)])
+    assert manager.shadowed == []
+    plugin = manager.plugins["both_lab"]
+    assert (plugin.distribution, plugin.version) == ("both-lab", "3.4")
+
+
+def test_errors_of_plugins_name_the_key_in_the_config(isolated, monkeypatch):
+    from handzoo import plugins
+    from handzoo.registry import HandRegistry, key_path
+
+    manager = PluginManager([str(write_plugin(isolated, "place_lab"))])
+    monkeypatch.setattr(plugins, "plugin_manager", lambda: manager)
+    with key_path("model", "mesh_head"), pytest.raises(ConfigError, match="^model.mesh_head.type:"):
+        HandRegistry("mesh_head").get("place_lab/Thong")
+
+
+def test_doctor_knows_the_cores_names_broken_models_and_misspelt_switches(
+    isolated, monkeypatch, capsys
+):
+    monkeypatch.setenv("HANDZOO_DISABLE_PLUGINS", "clash_lob")
+    source = write_plugin(isolated, "clash_lab", provided="MTED", code="class MTED:\n    pass\n")
+    with (source / "handzoo.toml").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        file.write('metafile = "metafile.yml"\n' + text)
+    (source / "metafile.yml").write_text("Collection: {Name: Lab}\nModels: 3\n")
+    assert doctor(PluginManager([str(source)])) == 1
+    printed = capsys.readouterr().out
+    assert "write 'clash_lab/MTED'" in printed
+    assert "models are left out" in printed and "not a model index" in printed
+    assert "'clash_lob', which no plugin is called. Did you mean 'clash_lab'" in printed

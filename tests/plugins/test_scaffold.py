@@ -46,6 +46,8 @@ def test_mistakes_are_named_and_nothing_is_overwritten(tmp_path):
         create_plugin("lab", part="meshhead", parent=tmp_path)
     with pytest.raises(PluginError, match="cannot name a plugin"):
         create_plugin("My Head", parent=tmp_path)
+    with pytest.raises(PluginError, match="How about 'my_head'"):
+        create_plugin("MyHead", parent=tmp_path)
     create_plugin("lab", parent=tmp_path)
     with pytest.raises(PluginError, match="there already"):
         create_plugin("lab", parent=tmp_path)
@@ -54,3 +56,20 @@ def test_mistakes_are_named_and_nothing_is_overwritten(tmp_path):
 def test_range_ends_at_the_next_minor_release():
     assert compatible_range("0.1.0") == ">=0.1,<0.2"
     assert compatible_range("1.12.3") == ">=1.12,<1.13"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("class", "belongs to Python"),
+        ("json", "belongs to Python"),
+        ("torch", "is there already"),
+        ("handzoo", "is there already"),
+        ("handzoo-plugins", "is there already"),
+        ("temporal", "there is one of that name already"),
+    ],
+)
+def test_names_that_would_hide_something_are_refused(tmp_path, name, words):
+    with pytest.raises(PluginError, match=words):
+        create_plugin(name, parent=tmp_path)
+    assert list(tmp_path.iterdir()) == []

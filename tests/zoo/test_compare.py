@@ -19,7 +19,6 @@ from handzoo.cli import main as handzoo  # noqa: E402
 from handzoo.evaluation.results import EvaluationResult  # noqa: E402
 from handzoo.evaluation.statistics import compare_to_reference  # noqa: E402
 from handzoo.plugins import plugin_manager  # noqa: E402
-from handzoo.zoo.index import entries  # noqa: E402
 
 LIMIT = 6
 PLUGIN = Path(__file__).parents[1] / "plugins" / "distributions" / "good" / "hz_good"
@@ -170,7 +169,6 @@ def plugins_are_forgotten():
     """What is named by --plugin stays in the process."""
     yield
     plugin_manager.cache_clear()
-    entries.cache_clear()
 
 
 def test_figures_equal_those_of_tools_test_and_a_wrong_checkpoint_names_both_models(

@@ -123,23 +123,33 @@ def test_two_models_of_one_name_are_an_error(metafile, monkeypatch):
         (folder / "a.py").write_text("")
         (folder / "metafile.yml").write_text(METAFILE)
     monkeypatch.setattr(index, "configs_root", lambda: metafile.parent)
-    index.entries.cache_clear()
+    index._entries.cache_clear()
     try:
         with pytest.raises(ConfigError, match="'demo_a' is used twice"):
             entries()
     finally:
-        index.entries.cache_clear()
+        index._entries.cache_clear()
 
 
-def test_broken_metafile_of_a_plugin_touches_nothing_else(metafile, monkeypatch):
-    metafile.write_text("nonsense")
-    monkeypatch.setattr(index, "_plugin_metafiles", lambda: [("lab", metafile)])
-    index.entries.cache_clear()
+@pytest.mark.parametrize(
+    "content",
+    [
+        "nonsense",
+        "Collection: {Name: Lab}\nModels: 3\n",
+        "Collection: Lab Name\nModels:\n  - just words\n",
+        METAFILE + METAFILE.split("Models:\n")[1],
+    ],
+    ids=["no mapping", "no list", "no rows", "a name twice"],
+)
+def test_broken_metafile_of_a_plugin_touches_nothing_else(metafile, monkeypatch, content):
+    metafile.write_text(content)
+    monkeypatch.setattr(index, "_plugin_metafiles", lambda: (("lab", metafile),))
+    index._entries.cache_clear()
     try:
         assert "cliphand_s24_freihand" in list_models()
         assert "lab" in index.broken_metafiles()
     finally:
-        index.entries.cache_clear()
+        index._entries.cache_clear()
         index._broken.clear()
 
 

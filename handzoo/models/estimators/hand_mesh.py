@@ -13,6 +13,7 @@ from handzoo.errors import ConfigError, DataError
 from handzoo.hands.models import HandModel
 from handzoo.hands.topology import HandTopology
 from handzoo.models.base import Features
+from handzoo.models.estimators.contract import being_traced, check_prediction, check_queries
 from handzoo.models.estimators.preprocessor import HandDataPreprocessor
 from handzoo.models.losses import wrist_relative
 from handzoo.models.topology import topology_from_config
@@ -81,6 +82,7 @@ class HandMeshEstimator(BaseModel):
         # Neither is a submodule: the hand model's licence keeps it out of checkpoints.
         object.__setattr__(self, "hand_model", hand)
         object.__setattr__(self, "topology", topology)
+        self._contract_kept = False  # looked at once, when the model first runs
         self.backbone = BACKBONES.build(backbone, key="backbone")
         channels = tuple(self.backbone.channels)
         context: dict[str, Any] = {
@@ -151,13 +153,26 @@ class HandMeshEstimator(BaseModel):
         Args:
             features: of :meth:`extract`.
             targets: in training, for the augmentation that the prior's templates go through.
+
+        Raises:
+            ContractError: the first time, if a part gives back what its role does not promise.
         """
+        check = not self._contract_kept and not being_traced()
+        batch = len(features.maps[0])
         query = self.query_head(features) if self.query_head is not None else None
+        if check and query is not None:
+            check_queries("query_head", self.query_head, query, batch)
         prediction = self.mesh_head(query.queries if query else None, features)
+        if check:
+            check_prediction("mesh_head", self.mesh_head, prediction, batch, self.topology)
         if query is not None and query.heatmaps is not None:
             prediction = prediction.replace(heatmaps=query.heatmaps)
         if self.prior is not None:
             prediction = self.prior(prediction, targets)
+            if check:
+                check_prediction("prior", self.prior, prediction, batch, self.topology)
+        if check:
+            self._contract_kept = True
         return prediction.float()
 
     def forward(

@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from handzoo.engine.config import load_config
-from handzoo.errors import ConfigError, DataError
+from handzoo.errors import ConfigError, ContractError, DataError
 from handzoo.models.estimators import HandDataPreprocessor, HandMeshEstimator
 from handzoo.registry import ESTIMATORS
 from handzoo.structures import HandDataSample, HandTargets
@@ -263,3 +263,38 @@ def test_s12_overfits_eight_samples(stand_in_clip):
         prediction = model(batch["inputs"])
     wanted = torch.stack([sample.joints3d for sample in batch["data_samples"]])
     assert (prediction.joints - wanted).norm(dim=-1).mean() * 1000 < 3
+
+
+class WrongHead(torch.nn.Module):
+    """The small model's mesh head with one field of its prediction spoilt."""
+
+    def __init__(self, inner, spoil):
+        super().__init__()
+        self.inner, self.spoil = inner, spoil
+
+    def forward(self, queries, features):
+        return self.spoil(self.inner(queries, features))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda p: p.replace(vertices=p.coarse_vertices), r"vertices has the shape \(2, 195, 3\)"),
+        (lambda p: p.replace(joints=p.joints.mT), r"joints has the shape \(2, 3, 21\)"),
+        (lambda p: p.replace(camera=p.camera[:, :2]), r"\(2, 2\), and \(2, 3\) is wanted"),
+        (lambda p: p.replace(joints_from_vertices=None), "joints_from_vertices is None"),
+        (lambda p: vars(p), "returned a dict, and a HandPrediction is wanted"),
+    ],
+)
+def test_a_head_that_breaks_its_contract_is_named(topology, hand_model, spoil, words):
+    model = build(topology, hand_model)
+    model.mesh_head = WrongHead(model.mesh_head, spoil)
+    with pytest.raises(ContractError, match=f"mesh_head WrongHead .*{words}"):
+        model(torch.zeros(2, 3, SIZE, SIZE))
+
+
+def test_queries_of_another_width_than_announced_are_named(topology, hand_model):
+    model = build(topology, hand_model)
+    model.query_head.out_channels += 1
+    with pytest.raises(ContractError, match=r"query_head MHF .*and \(2, 217, 33\) is wanted"):
+        model(torch.zeros(2, 3, SIZE, SIZE))
