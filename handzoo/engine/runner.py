@@ -121,16 +121,19 @@ class HandRunner(Runner):
         allowed = (
             list(self.cfg.get("allowed_missing", [])) if training else allowed_missing(self.cfg)
         )
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        report = load_weights(model, checkpoint, self.cfg.get("model_name", ""), allowed)
-        self.logger.info(f"{filename}: {report}")
-        self._has_loaded = True
-        self.checkpoint_meta = checkpoint.meta
         content = {
             "state_dict": checkpoint.state_dict,
             "meta": checkpoint.meta,
             **checkpoint.content,
         }
+        # Before the weights are loaded: EMAHook exchanges averaged weights for trained ones here.
+        self.call_hook("after_load_checkpoint", checkpoint=content)
+        checkpoint.state_dict = content["state_dict"]
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        report = load_weights(model, checkpoint, self.cfg.get("model_name", ""), allowed)
+        self.logger.info(f"{filename}: {report}")
+        self._has_loaded = True
+        self.checkpoint_meta = checkpoint.meta
         if training:
             # The file holds the data set's description with plain values; MMEngine compares it
             # with the live one and would warn of a difference that is none.
@@ -138,5 +141,4 @@ class HandRunner(Runner):
             if repr(make_plain(live)) == repr(content["meta"].get("dataset_meta")):
                 content["meta"]["dataset_meta"] = live
         self._checkpoint_schedulers = flat_schedulers(content.get("param_schedulers"))
-        self.call_hook("after_load_checkpoint", checkpoint=content)
         return content

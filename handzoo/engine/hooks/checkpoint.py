@@ -177,7 +177,8 @@ def collect_state(
 
     Returns:
         Mapping with ``meta`` (``meta['handzoo']`` is :meth:`RunInfo.as_dict`), ``state_dict`` and
-        ``message_hub``; also ``optimizer`` and ``param_schedulers`` unless ``weights_only``.
+        ``message_hub``; also ``optimizer``, ``param_schedulers`` and what hooks add unless
+        ``weights_only``. Hooks may exchange the weights: with EMAHook they are the averaged ones.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     info: RunInfo | None = getattr(runner, "run_info", None)
@@ -201,4 +202,9 @@ def collect_state(
         checkpoint["optimizer"] = runner.optim_wrapper.state_dict()
         schedulers = runner.param_schedulers or []
         checkpoint["param_schedulers"] = [scheduler.state_dict() for scheduler in schedulers]
+    kept = list(checkpoint)
+    # Hooks that remember something (EMAHook its averages) put it in here.
+    runner.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+    if weights_only:
+        checkpoint = {key: checkpoint[key] for key in kept}
     return plain_checkpoint(checkpoint)
