@@ -53,6 +53,7 @@ class Context:
         query_channels: C of the queries; None to test a mesh head without a query head.
         has_camera: whether the queries start with a camera token.
         size: width of the image in pixels.
+        before: configs of transforms that go before the one that is checked.
     """
 
     feature_channels: tuple[int, int, int, int] = (16, 24, 32, 48)
@@ -60,6 +61,7 @@ class Context:
     query_channels: int | None = 32
     has_camera: bool = True
     size: int = 224
+    before: tuple[Mapping[str, Any], ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
