@@ -103,7 +103,7 @@ def load_config(
         # MMEngine reads a copy and says where that was; the message's end is about the line.
         said = re.sub(r"^There are syntax errors in config file \S+: ", "", str(error.msg))
         said = said.replace(" (<unknown>, ", " (")
-        raise ConfigError(f"{path}: no valid Python: {said}") from error
+        raise ConfigError(f"{path}: no valid Python: {said}") from None
     except Exception as error:
         raise ConfigError(f"{path}: cannot be read: {type(error).__name__}: {error}") from error
     own = [_beside(path, name) for name in cfg.get("plugins", [])]

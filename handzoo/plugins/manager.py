@@ -137,7 +137,7 @@ class PluginManager:
 
     def _unusable(self, plugin: Plugin, role: str, name: str) -> PluginError:
         error = PluginError(
-            f"{role} {name!r} is provided by the plugin {plugin.name!r}, but {plugin.complaint}. "
+            f"{role} {name!r} is provided by the plugin {plugin.name!r}, {plugin.complaint} "
             f"`handzoo plugins doctor {plugin.name}` tells more."
         )
         error.__cause__ = plugin.error

@@ -80,10 +80,11 @@ class Plugin:
 
     @property
     def complaint(self) -> str:
-        """What is wrong, to go after "the plugin is there, but"; empty if nothing is."""
+        """What is wrong, to end a sentence that said that it is there; empty if nothing is."""
         if self.usable:
             return ""
-        return f"that plugin {_VERBS[self.state]}: {self.reason.rstrip('.')}"
+        end = "" if self.reason.endswith((".", "?")) else "."
+        return f"but that plugin {_VERBS[self.state]}: {self.reason}{end}"
 
     @property
     def traceback(self) -> str:

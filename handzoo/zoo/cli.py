@@ -62,7 +62,8 @@ def _plugin_name(source: str) -> str:
         (plugin,) = manager.activate([source])
     except PluginError as error:
         hint = suggest(source, manager.plugins)
-        raise PluginError(f"{error} {hint} `handzoo plugins list` shows what was found.") from error
+        told = [str(error), hint, "`handzoo plugins list` shows what was found."]
+        raise PluginError(" ".join(filter(None, told))) from error
     return plugin.name
 
 

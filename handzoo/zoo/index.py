@@ -335,7 +335,7 @@ def unknown_model(name: str, names: Iterable[str] = ()) -> ConfigError | PluginE
             )
         if not plugin.usable:
             error = PluginError(
-                f"the model {name!r} cannot be had: its plugin was found, but {plugin.complaint}. "
+                f"the model {name!r} cannot be had: its plugin was found, {plugin.complaint} "
                 f"`handzoo plugins doctor {plugin_name}` tells more."
             )
             error.__cause__ = plugin.error

@@ -1,11 +1,15 @@
 """What `handzoo plugins new` writes is a plugin that works."""
 
 import pytest
+import torch
 
 from handzoo import plugins
+from handzoo.engine.config import load_config
 from handzoo.errors import PluginError
 from handzoo.plugins import PluginManager, PluginState
 from handzoo.plugins.scaffold import compatible_range, create_plugin, scaffold_parts
+from handzoo.registry import ESTIMATORS
+from handzoo.structures import HandDataSample, empty_annotation
 from handzoo.testing import conformance_checks
 from handzoo.testing.drivers import DRIVERS
 
@@ -20,6 +24,24 @@ def test_every_model_part_passes_the_conformance_kit(isolated, monkeypatch, part
     (provided,) = manager.plugins[name].provides
     for check in conformance_checks(part):
         check(dict(type=f"{name}/{provided.name}"))
+
+
+@pytest.mark.parametrize("part", scaffold_parts())
+def test_every_new_model_makes_a_training_step(isolated, monkeypatch, part):
+    """The checks run a part alone; this is the part among its neighbours."""
+    name = f"trained_{part}"
+    manager = PluginManager([str(create_plugin(name, part=part, parent=isolated))])
+    monkeypatch.setattr(plugins, "plugin_manager", lambda: manager)
+    cfg = load_config(f"{name}/{name}_tiny_sample")
+    (provided,) = manager.plugins[name].provides
+    model = ESTIMATORS.build(cfg.model, key="model")
+    samples = [HandDataSample(metainfo=dict(prompt=""), **empty_annotation()) for _ in range(2)]
+    losses = model(torch.rand(2, 3, 128, 128), samples, mode="loss")  # its crop
+    sum(losses.values()).backward()
+    own = [one for one in model.modules() if type(one) is manager.resolve(part, provided.name)]
+    assert own, "the config does not use the plugin's class"
+    if any(True for _ in own[0].parameters()):
+        assert any(p.grad is not None for p in own[0].parameters())
 
 
 def test_files_of_a_new_plugin(tmp_path):
