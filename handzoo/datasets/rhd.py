@@ -37,8 +37,9 @@ class RHD(HandDataset):
         split: ``training`` (41,258) or ``evaluation`` (2,728).
         hand: ``mask``: the hand with more pixels in the mask, right if equal (Zimmermann's
             protocol); ``visible``: the hand with more visible joints; ``left``, ``right``;
-            ``both``: each hand with a visible joint is a sample. Where the chosen hand is not
-            annotated, the other one is taken.
+            ``both``: each hand with a visible joint is a sample, whose ``sample_id`` is
+            ``<number>/left`` or ``<number>/right``. Where the chosen hand is not annotated, the
+            other one is taken.
         visible_only: flag joints as valid only where they are visible.
         **base: arguments of :class:`~handzoo.datasets.base.HandDataset`.
 
@@ -135,7 +136,8 @@ class RHD(HandDataset):
         joints2d = uv_vis[:, :2]
         return {
             "img_path": str(self.folder / "color" / f"{number:05d}.png"),
-            "sample_id": number,
+            # The number of a picture that gives two samples does not tell them apart.
+            "sample_id": f"{number}/{('left', 'right')[side]}" if self.hand == "both" else number,
             "is_right": side == 1,
             "K": self._arrays["K"][row].astype(np.float64),
             "K_valid": True,

@@ -33,9 +33,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="handzoo-conformance-")
 
 
-def make_info(
-    topology: HandTopology, annotated: bool = True, right: bool = True
-) -> dict[str, Any]:
+def make_info(topology: HandTopology, annotated: bool = True, right: bool = True) -> dict[str, Any]:
     """What a data set hands to its pipeline, with the picture already in ``image``.
 
     Args:

@@ -116,9 +116,7 @@ def _check_lengths(sample: HandDataSample, where: str) -> None:
     known = sample.joints3d[sample.joints3d_valid]
     if len(known):
         largest = float(known.norm(dim=-1).max())
-        require(
-            largest < _REACH, f"{where}: a joint is {largest:.3g} from the root; {_FRAME_HINT}"
-        )
+        require(largest < _REACH, f"{where}: a joint is {largest:.3g} from the root; {_FRAME_HINT}")
     if len(known) > 1:
         extent = float(torch.cdist(known, known).max())
         require(extent > 0.005, f"{where}: the joints span {extent:.3g}; {_FRAME_HINT}")

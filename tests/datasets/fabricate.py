@@ -86,3 +86,70 @@ def make_rhd(root: Path, split: str = "training") -> dict[int, dict[str, np.ndar
     with open(folder / f"anno_{split}.pickle", "wb") as file:
         pickle.dump(content, file)
     return content
+
+
+# Two frames: all tips with two cuboid corners and a trailing ';', then three tips, with spaces.
+DEXTER_LINES = (
+    "-10,-20,400;-20,-40,410;-30,-40,420;-40,-40,430;-50,-30,440;1,2,500;3,4,500;\n"
+    "-10,-20, 400; 0,0,32001; -30,-40,420;0,0,32001; -50,-30,440\n"
+)
+
+
+def make_dexter_object(root: Path, sequences: tuple[str, ...] = ("Grasp1", "Pinch")) -> None:
+    """Dexter+Object's layout, two frames a sequence."""
+    for sequence in sequences:
+        folder = root / "data" / sequence
+        (folder / "color").mkdir(parents=True)
+        (folder / "annotations").mkdir()
+        (folder / f"annotations/{sequence}3D.txt").write_text(DEXTER_LINES + "\n")
+        (folder / f"annotations/{sequence}2D.txt").write_text("")
+        for frame in (1, 2):
+            image = np.full((480, 640, 3), 40 * frame, np.uint8)
+            cv2.imwrite(str(folder / f"color/Color_{frame:04d}.bmp"), image)
+
+
+HAGRID_POINTS = np.linspace(0.2, 0.4, 42).reshape(21, 2).tolist()
+
+
+def write_hagrid(
+    root: Path,
+    annotation_folder: str,
+    image_folder: str,
+    gesture: str,
+    entries: dict,
+    skip: tuple[str, ...] = (),
+) -> None:
+    """One class of HaGRID: its JSON file, and its pictures but for those in ``skip``."""
+    folder = root / annotation_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{gesture}.json").write_text(json.dumps(entries))
+    images = root / image_folder.format(gesture=gesture)
+    images.mkdir(parents=True)
+    for stem in entries:
+        if stem not in skip:
+            cv2.imwrite(str(images / f"{stem}.jpg"), np.full((200, 100, 3), 90, np.uint8))
+
+
+def make_hagrid(root: Path) -> None:
+    """HaGRID's version 1: two classes, three entries of two hands, one without its picture."""
+    entry = {
+        "bboxes": [[0.1, 0.2, 0.3, 0.4], [0.6, 0.6, 0.2, 0.1]],
+        "labels": ["call", "no_gesture"],
+        "landmarks": [HAGRID_POINTS, []],
+        "leading_hand": "left",
+        "leading_conf": 1.0,
+        "user_id": "u0",
+    }
+    entries = {"a": entry, "gone": entry}
+    write_hagrid(root, "ann_train_val", "{gesture}", "call", entries, skip=("gone",))
+    other = {**entry, "labels": ["two up", "no_gesture"], "leading_hand": "right", "user_id": "u1"}
+    write_hagrid(root, "ann_train_val", "{gesture}", "two_up", {"b": other})
+
+
+def make_gesture_folder(root: Path) -> None:
+    """Three pictures in the folders of two gestures."""
+    rng = np.random.default_rng(2)
+    for name in ("call/a", "call/b", "none/a"):
+        path = root / f"{name}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), picture(rng, 120, 160))

@@ -2,33 +2,20 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
+from fabricate import DEXTER_LINES as LINES
+from fabricate import make_dexter_object
 from mmengine.config import Config
 
 from handzoo.datasets import DexterObject
 from handzoo.datasets.dexter_object import parse_tips, to_color_camera
 from handzoo.errors import DataError
 
-# Two frames: all tips with two cuboid corners and a trailing ';', then three tips, with spaces.
-LINES = (
-    "-10,-20,400;-20,-40,410;-30,-40,420;-40,-40,430;-50,-30,440;1,2,500;3,4,500;\n"
-    "-10,-20, 400; 0,0,32001; -30,-40,420;0,0,32001; -50,-30,440\n"
-)
-
 
 @pytest.fixture
 def root(tmp_path):
-    for sequence in ("Grasp1", "Pinch"):
-        folder = tmp_path / "data" / sequence
-        (folder / "color").mkdir(parents=True)
-        (folder / "annotations").mkdir()
-        (folder / f"annotations/{sequence}3D.txt").write_text(LINES + "\n")
-        (folder / f"annotations/{sequence}2D.txt").write_text("")
-        for frame in (1, 2):
-            picture = np.full((480, 640, 3), 40 * frame, np.uint8)
-            cv2.imwrite(str(folder / f"color/Color_{frame:04d}.bmp"), picture)
+    make_dexter_object(tmp_path)
     return tmp_path
 
 

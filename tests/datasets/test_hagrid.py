@@ -1,11 +1,13 @@
 """HaGRID's versions of annotation, layouts, and folders of gestures."""
 
-import json
 import random
 
 import cv2
 import numpy as np
 import pytest
+from fabricate import HAGRID_POINTS as POINTS
+from fabricate import make_hagrid
+from fabricate import write_hagrid as write
 from mmengine.config import Config
 
 from handzoo.datasets import GestureFolder, HaGRID
@@ -13,34 +15,10 @@ from handzoo.datasets.hagrid import validation_users
 from handzoo.errors import ConfigError, DataError
 from handzoo.hands.gestures import GESTURES
 
-POINTS = np.linspace(0.2, 0.4, 42).reshape(21, 2).tolist()
-
-
-def write(root, annotation_folder, image_folder, gesture, entries, skip=()):
-    folder = root / annotation_folder
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{gesture}.json").write_text(json.dumps(entries))
-    images = root / image_folder.format(gesture=gesture)
-    images.mkdir(parents=True)
-    for stem in entries:
-        if stem not in skip:
-            cv2.imwrite(str(images / f"{stem}.jpg"), np.full((200, 100, 3), 90, np.uint8))
-
 
 @pytest.fixture
 def version_one(tmp_path):
-    entry = {
-        "bboxes": [[0.1, 0.2, 0.3, 0.4], [0.6, 0.6, 0.2, 0.1]],
-        "labels": ["call", "no_gesture"],
-        "landmarks": [POINTS, []],
-        "leading_hand": "left",
-        "leading_conf": 1.0,
-        "user_id": "u0",
-    }
-    entries = {"a": entry, "gone": entry}
-    write(tmp_path, "ann_train_val", "{gesture}", "call", entries, skip=("gone",))
-    other = {**entry, "labels": ["two up", "no_gesture"], "leading_hand": "right", "user_id": "u1"}
-    write(tmp_path, "ann_train_val", "{gesture}", "two_up", {"b": other})
+    make_hagrid(tmp_path)
     return tmp_path
 
 
