@@ -3,12 +3,24 @@
 import pytest
 
 from handzoo.errors import ResourceError
-from handzoo.resources import ASSETS, MISSING, STAND_IN, collect_resources, resolve
+from handzoo.resources import (
+    _RESOLVERS,
+    ASSETS,
+    MISSING,
+    STAND_IN,
+    collect_resources,
+    resolve,
+)
+from handzoo.testing import conformance_checks
+
+# A name of each kind of resource that has a resolver of its own.
+NAMES = {"clip/*": "clip/ViT-B-32", "backbone/*": "backbone/resnet18"}
 
 
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("HANDZOO_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("HANDZOO_MANO", raising=False)
     return tmp_path / "data"
 
@@ -67,3 +79,9 @@ def test_a_missing_resource_has_no_path():
 
 def test_the_sample_is_a_stand_in_even_when_named_by_its_path():
     assert resolve("data/freihand", path=ASSETS / "sample").status == STAND_IN
+
+
+@pytest.mark.parametrize("check", conformance_checks("resource_resolver"), ids=str)
+@pytest.mark.parametrize("name", [NAMES.get(name, name) for name in _RESOLVERS])
+def test_every_resolver_passes_the_conformance_kit(name, check):
+    check(dict(name=name))

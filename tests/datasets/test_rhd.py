@@ -56,10 +56,10 @@ def test_both_hands_are_samples(folder):
     dataset = RHD(folder[0], hand="both")
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     assert [(i["sample_id"], i["is_right"]) for i in infos] == [
-        (3, False),
-        (7, True),
-        (8, False),
-        (8, True),
+        ("3/left", False),
+        ("7/right", True),
+        ("8/left", False),
+        ("8/right", True),
     ]
     with pytest.raises(ConfigError, match="Did you mean 'both'"):
         RHD(folder[0], hand="booth")
