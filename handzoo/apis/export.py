@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from rich.console import Console
 
-    from handzoo.engine.build import crop_size, load_estimator
+    from handzoo.engine.build import load_estimator
+    from handzoo.engine.data_choice import model_input_size
     from handzoo.resources import collect_resources
 
     console = Console()
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "checkpoint": checkpoint_card(args.checkpoint),
         "resources": report.rows(),
     }
-    size = args.image_size or crop_size(cfg)
+    size = args.image_size or model_input_size(cfg)
     if args.check:
         differences = check_export(estimator, args.out, size)
         console.print(f"{args.out}: {_worst(differences)}")

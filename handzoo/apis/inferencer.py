@@ -34,7 +34,7 @@ from handzoo.apis.inputs import Input, Picture, iterate, list_inputs
 from handzoo.apis.placement import place_hand
 from handzoo.apis.results import HandResult, ImageResult, Results
 from handzoo.datasets.transforms.geometry import crop_affine, homogeneous, mirror_affine, warp
-from handzoo.engine.build import crop_size
+from handzoo.engine.data_choice import model_input_size
 from handzoo.errors import ConfigError
 from handzoo.resources import active_report, collect_resources
 from handzoo.visualization.renderer import mirrored_faces
@@ -97,7 +97,7 @@ class HandInferencer:
             report = active_report() or stack.enter_context(collect_resources())
             self.estimator, cfg = self._load(model, checkpoint)
             resources = report.rows()
-        self.crop_size = crop_size(cfg)
+        self.crop_size = model_input_size(cfg)
         if deploy:
             self.estimator = self.estimator.deploy(image_size=self.crop_size)
         self.faces = self.estimator.topology.faces.cpu().numpy()

@@ -104,12 +104,3 @@ def missing_plugins(used: Iterable[Any]) -> list[str]:
         if name and name not in here:
             missing.append(row.get("distribution") or name if isinstance(row, dict) else name)
     return missing
-
-
-def crop_size(cfg: Any) -> int:
-    """Side of the crop in the config's test pipeline; 224 if it does not say."""
-    loader = (cfg or {}).get("test_dataloader") or {}
-    for step in loader.get("dataset", {}).get("pipeline", ()):
-        if step.get("type", "").endswith("HandAffine") and "size" in step:
-            return int(step["size"])
-    return 224

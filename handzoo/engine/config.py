@@ -67,6 +67,7 @@ def load_config(
     cfg_options: Iterable[str] | Mapping[str, Any] | None = None,
     plugins: Iterable[str] = (),
     check: bool = True,
+    dataset: str | None = None,
 ) -> Config:
     """Read a config, merge the options and check all of it.
 
@@ -76,6 +77,8 @@ def load_config(
         plugins: modules or paths of code that is not installed (``--plugin``); the config's own
             ``plugins`` list is added.
         check: look every class and argument up. Only a reader of broken configs turns it off.
+        dataset: other data than the config's; see
+            :func:`~handzoo.engine.data_choice.use_dataset`. The options come after it.
 
     Returns:
         MMEngine ``Config``; ``cfg.model_name`` is the name in the zoo or the file's stem, and
@@ -116,6 +119,10 @@ def load_config(
             f"default_scope: is {cfg.default_scope!r}, must be 'handzoo'; name a class of another "
             "package as 'package.Name'."
         )
+    if dataset is not None:
+        from handzoo.engine.data_choice import use_dataset
+
+        cfg = use_dataset(cfg, dataset)
     apply_options(cfg, parse_options(cfg_options))
     if check:
         check_config(cfg)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmengine.model import is_model_wrapper
 
-from handzoo.engine.build import crop_size
+from handzoo.engine.data_choice import model_input_size
 from handzoo.engine.hooks.results import finished_results
 from handzoo.engine.train import fit_workers, make_runner
 from handzoo.errors import ConfigError
@@ -40,7 +40,8 @@ def test(
         cfg: see :func:`~handzoo.engine.config.load_config`; it is not changed.
         checkpoint: weights; they must fit key by key.
         out: folder for metrics.json, per_sample.npz, pred.json and pred.zip;
-            ``work_dirs/<model name>/test`` if omitted.
+            ``test`` in the config's ``work_dir`` or in ``work_dirs/<model name>`` if
+            omitted.
         device: such as ``'cpu'``; the accelerator if omitted and there is one.
         batch_size: per process.
         require_real: refuse stand-ins.
@@ -71,7 +72,7 @@ def test(
         info.notes += training_notes(runner.checkpoint_meta)
         if deploy:
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            runner.model = model.deploy(image_size=crop_size(cfg))
+            runner.model = model.deploy(image_size=model_input_size(cfg))
             info.notes.append("the deployed form of the model was evaluated")
         runner.test()
     return finished_results(loop.evaluator, info)
@@ -99,7 +100,7 @@ def prepare_test(
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
                 *(f"val_{part}" for part in _PARTS)):  # fmt: skip
         cfg[key] = None
-    cfg.work_dir = str(out or Path("work_dirs") / cfg.model_name / "test")
+    cfg.work_dir = str(out or Path(cfg.get("work_dir") or f"work_dirs/{cfg.model_name}") / "test")
     cfg.resume, cfg.load_from = False, str(checkpoint)
     cfg.launcher = launcher
     cfg.device = device

@@ -21,6 +21,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="metrics.json, pred.json, pred.zip; default: work_dirs/.../test",
     )
+    parser.add_argument(
+        "--dataset",
+        metavar="D",
+        help="other data than the config's: freihand, rhd, ..., or a config with a test set",
+    )
     parser.add_argument("--device", help="such as cpu or cuda; default: what there is")
     parser.add_argument(
         "--deploy", action="store_true", help="evaluate the deployed form of the model"
@@ -48,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.local_rank is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     results = test(
-        load_config(args.config, args.cfg_options, args.plugin),
+        load_config(args.config, args.cfg_options, args.plugin, dataset=args.dataset),
         args.checkpoint,
         out=args.out,
         device=args.device,

@@ -14,6 +14,11 @@ def build_parser() -> argparse.ArgumentParser:
         prog="handzoo train", description="Train a model of the zoo, or of a config of your own."
     )
     parser.add_argument("config", help="config file or model name (see `handzoo list`)")
+    parser.add_argument(
+        "--dataset",
+        metavar="D",
+        help="other data than the config's: freihand, rhd, ..., or a config with a test set",
+    )
     parser.add_argument("--work-dir", metavar="DIR", help="default: work_dirs/<model name>")
     parser.add_argument(
         "--resume",
@@ -48,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments that training and testing share."""
+    """Arguments that training, testing and comparing share."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -75,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.local_rank is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = load_config(args.config, args.cfg_options, args.plugin)
+    cfg = load_config(args.config, args.cfg_options, args.plugin, dataset=args.dataset)
     result = train(
         cfg,
         work_dir=args.work_dir,

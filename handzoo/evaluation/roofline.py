@@ -240,7 +240,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
     from rich.console import Console
 
-    from handzoo.engine.build import crop_size, load_estimator
+    from handzoo.engine.build import load_estimator
+    from handzoo.engine.data_choice import model_input_size
     from handzoo.evaluation.files import write_json
     from handzoo.resources import collect_resources
 
@@ -252,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for item in arguments.models:
         with collect_resources():
             model, cfg = load_estimator(item)
-        size = crop_size(cfg)
+        size = model_input_size(cfg)
         name = cfg.get("model_name") or Path(item).stem
         if arguments.deploy:
             model, name = model.deploy(image_size=size), f"{name} (deployed)"

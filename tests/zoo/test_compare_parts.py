@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handzoo.engine.data_choice import dataset_names
 from handzoo.errors import CheckpointError, ConfigError
 from handzoo.evaluation.results import EvaluationResult
-from handzoo.zoo.compare.data import chosen_indices, dataset_names
+from handzoo.zoo.compare.data import chosen_indices
 from handzoo.zoo.compare.figures import Figures, compute_figures, sequence_groups
 from handzoo.zoo.compare.gallery import choose_samples
 from handzoo.zoo.compare.outcome import ModelOutcome, Predictions, published_figures

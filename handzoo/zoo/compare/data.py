@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handzoo.errors import ConfigError, suggest
-from handzoo.zoo.index import configs_root
+from handzoo.engine import data_choice
+from handzoo.errors import ConfigError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -58,7 +57,7 @@ class BenchmarkData:
     def test_config(self, cfg: Config) -> dict[str, Any]:
         """Config of the test data for one model."""
         own = (cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}).get("dataset")
-        return {**copy.deepcopy(self.test), "pipeline": self._pipeline(own, self.pipeline)}
+        return {**copy.deepcopy(self.test), "pipeline": self._fit(own, self.pipeline)}
 
     def train_config(self, cfg: Config) -> dict[str, Any]:
         """Config of the training data for one model.
@@ -72,17 +71,10 @@ class BenchmarkData:
                 "name data to train on."
             )
         own = (cfg.get("train_dataloader") or {}).get("dataset")
-        return {**copy.deepcopy(self.train), "pipeline": self._pipeline(own, self.train_pipeline)}
+        return {**copy.deepcopy(self.train), "pipeline": self._fit(own, self.train_pipeline)}
 
-    def _pipeline(self, own: Any, reference: list[Any]) -> list[Any]:
-        if own and own.get("type") == self.test["type"] and own.get("pipeline"):
-            return copy.deepcopy(list(own["pipeline"]))
-        pipeline = copy.deepcopy(reference)
-        size = input_size(own.get("pipeline", [])) if own else None
-        for step in pipeline:
-            if size is not None and step.get("type") in _SIZED:
-                step["size"] = size
-        return pipeline
+    def _fit(self, own: Any, reference: list[Any]) -> list[Any]:
+        return data_choice.fit_pipeline(own, self.test["type"], reference)
 
     def build(self, cfg: Config) -> Dataset:
         """Open the (limited) test data for one model, and note their fingerprint once."""
@@ -118,15 +110,6 @@ class BenchmarkData:
         )
 
 
-_SIZED = ("HandAffine", "RandomHandAffine")
-
-
-def input_size(pipeline: list[Any]) -> int | None:
-    """Side of the crop that a pipeline makes, if it says so."""
-    sizes = [step.get("size") for step in pipeline if step.get("type") in _SIZED]
-    return sizes[-1] if sizes else None
-
-
 def crop_policy(pipeline: list[Any]) -> dict[str, Any]:
     """How a pipeline chooses the square of the picture that the model sees."""
     return next((dict(step) for step in pipeline if step.get("type") == "HandCrop"), {})
@@ -154,11 +137,6 @@ def fingerprint(dataset: Any, indices: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def dataset_names() -> list[str]:
-    """Data sets that ``--dataset`` takes by name."""
-    return sorted(path.stem for path in (configs_root() / "_base_" / "datasets").glob("*.py"))
-
-
 def choose_data(dataset: str | None, reference: Config, limit: int | None) -> BenchmarkData:
     """The data of a comparison.
 
@@ -171,7 +149,7 @@ def choose_data(dataset: str | None, reference: Config, limit: int | None) -> Be
     Raises:
         ConfigError: unknown data set, or a config without test data.
     """
-    cfg = reference if dataset is None else _dataset_config(dataset)
+    cfg = reference if dataset is None else data_choice.dataset_config(dataset)
     name = dataset or reference.get("model_name", "")
     loader = cfg.get("test_dataloader") or cfg.get("val_dataloader")
     evaluator = cfg.get("test_evaluator") or cfg.get("val_evaluator")
@@ -180,65 +158,18 @@ def choose_data(dataset: str | None, reference: Config, limit: int | None) -> Be
             f"{name}: has no test_dataloader and test_evaluator, so there is nothing to compare "
             "on. Name data with --dataset."
         )
-    test, test_pipeline = _split(loader)
+    test, test_pipeline = data_choice.split_pipeline(loader)
     train, train_pipeline = None, []
     if cfg.get("train_dataloader"):
-        train, train_pipeline = _split(cfg.train_dataloader)
+        train, train_pipeline = data_choice.split_pipeline(cfg.train_dataloader)
     return BenchmarkData(name, test, train, test_pipeline, train_pipeline, evaluator, limit)
 
 
-def _split(loader: Any) -> tuple[dict[str, Any], list[Any]]:
-    dataset = copy.deepcopy(loader["dataset"])
-    dataset = dataset.to_dict() if hasattr(dataset, "to_dict") else dict(dataset)
-    return dataset, list(dataset.pop("pipeline", []))
-
-
-def _dataset_config(dataset: str) -> Config:
-    from mmengine.config import Config
-
-    from handzoo.engine.config import load_config
-
-    by_name = configs_root() / "_base_" / "datasets" / f"{dataset}.py"
-    if by_name.is_file():
-        return Config.fromfile(str(by_name), lazy_import=False, import_custom_modules=False)
-    if not Path(dataset).suffix and os.sep not in dataset:
-        names = dataset_names()
-        hint = suggest(dataset, names)
-        if hint or not _is_model(dataset):
-            raise ConfigError(
-                f"--dataset {dataset!r}: unknown. {hint} There are: {', '.join(names)}; or name "
-                "a config file with a test set."
-            )
-    return load_config(dataset)
-
-
-def _is_model(name: str) -> bool:
-    from handzoo.zoo.index import find_config
-
-    return find_config(name) is not None
-
-
 def evaluator_configs(evaluator: Any, cfg: Config, size: int) -> list[dict[str, Any]]:
-    """The metrics for one model: the benchmark's, with the model's input size and its own way to
-    joints (reported, or regressed from the mesh).
-    """
-    configs = [evaluator] if isinstance(evaluator, dict) else list(evaluator)
-    own = cfg.get("test_evaluator") or cfg.get("val_evaluator") or {}
-    own = own if isinstance(own, dict) else (own or [{}])[0]
-    made = []
+    """The benchmark's metrics for one model; they write no submission of their own."""
+    configs = data_choice.evaluator_configs(evaluator, cfg, size)
     for config in configs:
-        config = json.loads(json.dumps(config.to_dict() if hasattr(config, "to_dict") else config))
-        if config.get("type") in _HAND_METRICS:
-            config["input_size"] = size
+        if config.get("type") in data_choice.HAND_METRICS:
             config.pop("out_dir", None)
             config["submission"] = False
-            if own.get("type") in _HAND_METRICS and "joints_from" in own:
-                config["joints_from"] = own["joints_from"]
-            order = (own.get("protocol") or {}).get("joint_order")
-            if order is not None:
-                config["protocol"] = {**(config.get("protocol") or {}), "joint_order": order}
-        made.append(config)
-    return made
-
-
-_HAND_METRICS = ("HandMetric", "RHDMetric", "DexterObjectMetric")
+    return configs

@@ -14,16 +14,12 @@ from torch import Tensor, nn
 
 from handzoo.engine.build import load_estimator
 from handzoo.engine.config import config_text
+from handzoo.engine.data_choice import DEFAULT_INPUT_SIZE, input_size
 from handzoo.errors import ConfigError
 from handzoo.evaluation.results import EvaluationResult, file_sha256
 from handzoo.resources import collect_resources
 from handzoo.zoo.compare.cost import inference_cost, train_step_cost
-from handzoo.zoo.compare.data import (
-    BenchmarkData,
-    crop_policy,
-    evaluator_configs,
-    input_size,
-)
+from handzoo.zoo.compare.data import BenchmarkData, crop_policy, evaluator_configs
 from handzoo.zoo.compare.outcome import (
     ModelOutcome,
     Predictions,
@@ -41,8 +37,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, how much there is."""
-
-DEFAULT_INPUT_SIZE = 224
 
 
 def measure_model(
