@@ -17,6 +17,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -114,6 +117,10 @@ class Manifest:
 
     def fits(self, version: str) -> bool:
         """Whether this version of HandZoo is in the range that the plugin declares."""
+        known = _plain_bounds(self.requires)
+        release = _plain_release(version)
+        if known is not None and release is not None:
+            return all(_COMPARE[sign](*_padded(release, bound)) for sign, bound in known)
         from packaging.specifiers import SpecifierSet
 
         return SpecifierSet(self.requires).contains(version, prereleases=True)
@@ -127,7 +134,8 @@ def read_manifest(path: Path) -> Manifest:
             file, the key and what is allowed.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            data = tomllib.loads(file.read())
     except OSError as error:
         raise PluginError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -165,9 +173,9 @@ def parse_manifest(data: Mapping[str, Any], path: Path) -> Manifest:
         _parse_provided(entry, path, index) for index, entry in enumerate(data.get("provides", []))
     )
     keys = [(entry.part, entry.name) for entry in provides]
-    for part, provided in keys:
-        if keys.count((part, provided)) > 1:
-            raise PluginError(f"{path}: provides the {part} {provided!r} twice.")
+    if len(set(keys)) < len(keys):
+        part, provided = next(key for key in keys if keys.count(key) > 1)
+        raise PluginError(f"{path}: provides the {part} {provided!r} twice.")
     return Manifest(
         path=path,
         name=name,
@@ -181,7 +189,36 @@ def parse_manifest(data: Mapping[str, Any], path: Path) -> Manifest:
     )
 
 
+# Ranges such as ">=0.1,<0.2" are understood here, since `packaging` takes longer to import than
+# all manifests to read; anything else is left to it.
+_COMPARE = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
+_BOUND = re.compile(r"\s*(>=|<=|>|<)\s*(\d+(?:\.\d+)*)\s*")
+
+
+@functools.lru_cache(maxsize=64)  # most plugins say the same range
+def _plain_bounds(text: str) -> list[tuple[str, tuple[int, ...]]] | None:
+    """``>=0.1,<0.2`` as signs and numbers; None for what is not that plain."""
+    bounds = [_BOUND.fullmatch(part) for part in text.split(",")]
+    if not all(bounds):
+        return None
+    return [(bound[1], _plain_release(bound[2])) for bound in bounds]
+
+
+def _plain_release(text: str) -> tuple[int, ...] | None:
+    """``0.1.0`` as numbers; None for a version with anything else in it."""
+    parts = text.split(".")
+    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else None
+
+
+def _padded(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Both with zeros up to the same length: 0.1 is 0.1.0."""
+    length = max(len(first), len(second))
+    return tuple(numbers + (0,) * (length - len(numbers)) for numbers in (first, second))
+
+
 def _check_specifier(text: str, path: Path) -> None:
+    if _plain_bounds(text) is not None:
+        return
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -212,7 +249,7 @@ def _parse_provided(entry: Any, path: Path, index: int) -> Provided:
 def _beside(path: Path, relative: str | None, key: str) -> Path | None:
     if relative is None:
         return None
-    found = path.parent / relative
-    if not found.exists():
+    found = os.path.join(os.path.dirname(path), relative)
+    if not os.path.exists(found):
         raise PluginError(f"{path}: {key} = {relative!r}, and {found} does not exist.")
-    return found
+    return Path(found)

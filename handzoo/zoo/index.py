@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -98,40 +99,60 @@ def entries() -> tuple[ModelEntry, ...]:
         ConfigError: a metafile of the core is wrong. A plugin's wrong metafile is left out and
             shown by ``handzoo plugins doctor``.
     """
-    return _entries(_plugin_metafiles())  # a run may name further plugins at any time
+    # A run may name further plugins at any time, so they are part of what is remembered.
+    return _all_entries(configs_root(), _plugin_metafiles())
 
 
-@functools.lru_cache(maxsize=1)
-def _entries(plugin_metafiles: tuple[tuple[str, Path], ...]) -> tuple[ModelEntry, ...]:
-    _broken.clear()
-    found = [
-        entry
-        for path in sorted(configs_root().glob("*/metafile.yml"))
-        for entry in read_metafile(path)
-    ]
+@functools.lru_cache(maxsize=4)
+def _all_entries(
+    root: Path, plugin_metafiles: tuple[tuple[str, Path], ...]
+) -> tuple[ModelEntry, ...]:
+    found = list(_core_entries(root))
     for plugin, path in plugin_metafiles:
-        try:
-            found += read_plugin_metafile(Path(path), plugin)
-        except ConfigError as error:
-            _broken[plugin] = error
-    taken: dict[str, str] = {}
-    for entry in found:
-        if entry.name in taken:
-            raise ConfigError(
-                f"the model name {entry.name!r} is used twice, by {taken[entry.name]} and "
-                f"{entry.config}."
-            )
-        taken[entry.name] = entry.config
+        found += _plugin_entries(plugin, path)[0]
     return tuple(sorted(found, key=lambda entry: natural_key(entry.name)))
 
 
-_broken: dict[str, ConfigError] = {}
+@functools.lru_cache(maxsize=4)
+def _core_entries(root: Path) -> tuple[ModelEntry, ...]:
+    found: dict[str, ModelEntry] = {}
+    for path in sorted(root.glob("*/metafile.yml")):
+        for entry in read_metafile(path):
+            if entry.name in found:
+                raise ConfigError(
+                    f"the model name {entry.name!r} is used twice, by {found[entry.name].config} "
+                    f"and {entry.config}."
+                )
+            found[entry.name] = entry
+    return tuple(found.values())
+
+
+@functools.cache
+def _plugin_entries(plugin: str, path: Path) -> tuple[tuple[ModelEntry, ...], ConfigError | None]:
+    """A plugin's models, and what is wrong with its metafile if they cannot be had."""
+    try:
+        return tuple(read_plugin_metafile(path, plugin)), None
+    except ConfigError as error:
+        return (), error
 
 
 def broken_metafiles() -> dict[str, ConfigError]:
     """Plugins whose metafile could not be read, with the error."""
-    entries()
-    return dict(_broken)
+    errors = {plugin: _plugin_entries(plugin, path)[1] for plugin, path in _plugin_metafiles()}
+    return {plugin: error for plugin, error in errors.items() if error is not None}
+
+
+def _entries_of(plugin: str) -> tuple[ModelEntry, ...]:
+    """Models of one plugin, or the core's for the empty name; no other metafile is read."""
+    if not plugin:
+        return _core_entries(configs_root())
+    path = dict(_plugin_metafiles()).get(plugin)
+    return _plugin_entries(plugin, path)[0] if path is not None else ()
+
+
+def _find(name: str) -> ModelEntry | None:
+    plugin = name.partition("/")[0] if "/" in name else ""
+    return next((entry for entry in _entries_of(plugin) if entry.name == name), None)
 
 
 def read_plugin_metafile(path: Path, plugin: str) -> list[ModelEntry]:
@@ -166,7 +187,8 @@ def read_metafile(path: Path, plugin: str = "") -> list[ModelEntry]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file.read(), Loader=loader)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict) or set(content) != {"Collection", "Models"}:
@@ -187,14 +209,14 @@ def _entry(
     for key in model:
         if key not in _MODEL_KEYS:
             raise ConfigError(f"{path}: {label}: unknown key {key!r}. {suggest(key, _MODEL_KEYS)}")
-    config = path.parent / model["Config"]
-    if not config.is_file():
+    config = os.path.join(os.path.dirname(path), model["Config"])
+    if not os.path.isfile(config):
         raise ConfigError(f"{path}: {label}: Config {model['Config']!r} is not there.")
     metadata = dict(model["Metadata"] or {})
     return ModelEntry(
         name=f"{plugin}/{label}" if plugin else label,
         method=collection["Name"],
-        config=str(config),
+        config=config,
         backbone=str(metadata.get("Backbone", "")),
         dataset=str(model["Data"]),
         summary=str(model.get("Summary") or ""),
@@ -306,10 +328,10 @@ def get_entry(name: str) -> ModelEntry:
     Raises:
         ConfigError: unknown name, with the nearest ones.
     """
-    for entry in entries():
-        if entry.name == name:
-            return entry
-    raise unknown_model(name)
+    found = _find(name)
+    if found is None:
+        raise unknown_model(name)
+    return found
 
 
 def unknown_model(name: str, names: Iterable[str] = ()) -> ConfigError | PluginError:
@@ -351,9 +373,9 @@ def unknown_model(name: str, names: Iterable[str] = ()) -> ConfigError | PluginE
 
 def find_config(name: str) -> Path | None:
     """Config file of a model: from the index, else by the rule ``<folder>_<file stem>``."""
-    for entry in entries():
-        if entry.name == name:
-            return Path(entry.config)
+    found = _find(name)
+    if found is not None:
+        return Path(found.config)
     for path in configs_root().glob("*/*.py"):
         if not path.parent.name.startswith("_") and f"{path.parent.name}_{path.stem}" == name:
             return path
@@ -363,9 +385,14 @@ def find_config(name: str) -> Path | None:
 def name_of_config(path: Path) -> str:
     """Model name of a config file: the index's, the rule's for shipped files, else its stem."""
     resolved = path.resolve()
-    for entry in entries():
-        if Path(entry.config).resolve() == resolved:
-            return entry.name
+    homes = [("", configs_root())]
+    homes += [(plugin, metafile.parent) for plugin, metafile in _plugin_metafiles()]
+    for plugin, home in homes:
+        if not resolved.is_relative_to(home.resolve()):
+            continue  # its models lie below its metafile
+        for entry in _entries_of(plugin):
+            if Path(entry.config).resolve() == resolved:
+                return entry.name
     if resolved.parent.parent == configs_root().resolve():
         return f"{resolved.parent.name}_{resolved.stem}"
     return resolved.stem

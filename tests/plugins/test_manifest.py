@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from handzoo.errors import PluginError
-from handzoo.plugins.manifest import parse_manifest, read_manifest
+from handzoo.plugins.manifest import Manifest, parse_manifest, read_manifest
 
 GOOD = {"manifest": 1, "name": "lab", "handzoo": ">=0.1,<0.2", "licence": "MIT"}
 ENTRY = {"part": "mesh_head", "name": "Head", "object": "lab.head:Head"}
@@ -57,3 +57,15 @@ def test_parts_of_manifests_are_the_registries():
     from handzoo.registry import REGISTRIES
 
     assert list(REGISTRIES) == list(PARTS)
+
+
+@pytest.mark.parametrize(
+    "text", [">=0.1,<0.2", ">=0.1", "<1", ">0.1.0", "<=0.1", " >= 0.1 , < 0.1.1", "~=0.1", "!=0.1"]
+)
+@pytest.mark.parametrize("version", ["0.1", "0.1.0", "0.1.1", "0.2.0", "1.0", "0.2.0rc1"])
+def test_ranges_mean_what_packaging_says(tmp_path, text, version):
+    """Plain ranges are compared without it, since its import takes longer than all the rest."""
+    from packaging.specifiers import SpecifierSet
+
+    manifest = Manifest(tmp_path, "lab", text, "Apache-2.0")
+    assert manifest.fits(version) == SpecifierSet(text).contains(version, prereleases=True)

@@ -67,7 +67,9 @@ def test_names_come_in_natural_order_and_filters_combine():
     assert list_models("cliphand*", exclude=["*table5*", "*tiny*"]) == [
         "cliphand_s12_freihand",
         "cliphand_s24_freihand",
+        "cliphand_s24_rhd",
     ]
+    assert list_models(dataset="rhd") == ["cliphand_s24_rhd", "fastmetro_l_h64_rhd", "metro_h64_rhd"]
     assert list_models(method="cliphand", backbone="pat-s12") == ["cliphand_s12_freihand"]
     assert list_models("*", dataset="nothing") == []
 
@@ -123,12 +125,8 @@ def test_two_models_of_one_name_are_an_error(metafile, monkeypatch):
         (folder / "a.py").write_text("")
         (folder / "metafile.yml").write_text(METAFILE)
     monkeypatch.setattr(index, "configs_root", lambda: metafile.parent)
-    index._entries.cache_clear()
-    try:
-        with pytest.raises(ConfigError, match="'demo_a' is used twice"):
-            entries()
-    finally:
-        index._entries.cache_clear()
+    with pytest.raises(ConfigError, match="'demo_a' is used twice"):
+        entries()
 
 
 @pytest.mark.parametrize(
@@ -144,13 +142,28 @@ def test_two_models_of_one_name_are_an_error(metafile, monkeypatch):
 def test_broken_metafile_of_a_plugin_touches_nothing_else(metafile, monkeypatch, content):
     metafile.write_text(content)
     monkeypatch.setattr(index, "_plugin_metafiles", lambda: (("lab", metafile),))
-    index._entries.cache_clear()
-    try:
-        assert "cliphand_s24_freihand" in list_models()
-        assert "lab" in index.broken_metafiles()
-    finally:
-        index._entries.cache_clear()
-        index._broken.clear()
+    assert "cliphand_s24_freihand" in list_models()
+    assert "lab" in index.broken_metafiles()
+
+
+def test_a_model_is_found_without_reading_the_metafiles_of_other_plugins(metafile, monkeypatch):
+    """What keeps a run's start quick however many plugins are installed."""
+    untouched = metafile.parent / "other" / "metafile.yml"
+    plugins = (("lab", metafile), ("other", untouched))
+    monkeypatch.setattr(index, "_plugin_metafiles", lambda: plugins)
+    read = []
+    original = index.read_metafile
+
+    def watch(path, plugin=""):
+        read.append(plugin)
+        return original(path, plugin)
+
+    monkeypatch.setattr(index, "read_metafile", watch)
+    config = index.find_config("lab/demo_a")
+    assert config == metafile.parent / "a.py"
+    assert index.name_of_config(config) == "lab/demo_a"
+    assert index.find_config("cliphand_s24_freihand") is not None
+    assert "other" not in read and "lab" in read
 
 
 def test_readme_tables_are_those_of_the_metafiles(capsys):
