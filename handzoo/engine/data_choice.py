@@ -138,7 +138,8 @@ def input_size(pipeline: list[Any]) -> int | None:
 
 
 def model_input_size(cfg: Any) -> int:
-    """Side of the crop in a config's test pipeline; 224 if it does not say."""
+    """Side of the crop in a config's test pipeline; 224 if it does not say, or there is none."""
+    cfg = cfg or {}
     loader = cfg.get("test_dataloader") or cfg.get("val_dataloader") or {}
     pipeline = (loader.get("dataset") or {}).get("pipeline") or []
     return input_size(pipeline) or DEFAULT_INPUT_SIZE
