@@ -24,6 +24,8 @@ from handzoo.hands.conventions import JOINT_NAMES, NUM_JOINTS, NUM_POSE, NUM_SHA
 from handzoo.registry import TRANSFORMS
 from handzoo.resources import ResourceUse, resolve
 
+_REPLACEMENTS = 100  # samples that are tried in turn for one whose picture cannot be read
+
 
 class ImageReadError(DataError):
     """One picture is missing or damaged; training may go on without it."""
@@ -157,7 +159,7 @@ class HandDataset(Dataset):
             DataError: the picture cannot be read and the data set is in test mode, or too many
                 pictures cannot be read.
         """
-        while True:
+        for _ in range(_REPLACEMENTS):
             info = self.get_data_info(index)
             try:
                 for transform in self.pipeline:
@@ -168,6 +170,11 @@ class HandDataset(Dataset):
                     raise
                 self._count_bad(info["img_path"], error)
                 index = int(generator().integers(len(self)))
+        # Pictures are counted once, so where many samples share a bad one the count stays low.
+        raise DataError(
+            f"{_REPLACEMENTS} samples in a row cannot be read, the last from {info['img_path']}. "
+            f"Unpack or download the data set below {self.data_root} again."
+        )
 
     def _count_bad(self, path: str, error: ImageReadError) -> None:
         if path in self.bad_images:

@@ -24,7 +24,13 @@ def check_config(config: Mapping[str, Any], build: Callable[[Mapping[str, Any]],
     from mmengine.config import Config
 
     dumped = Config({"part": dict(config)})
-    reloaded = Config.fromstring(dumped.pretty_text, ".py")
+    try:
+        reloaded = Config.fromstring(dumped.pretty_text, ".py")
+    except Exception as error:
+        raise ConformanceError(
+            "the config cannot be read again after it was dumped: use numbers, text, lists and "
+            f"dictionaries ({type(error).__name__}: {error})"
+        ) from error
     require(reloaded.part == dumped.part, "the config changes when it is dumped and read again")
     build(reloaded.part)
     try:

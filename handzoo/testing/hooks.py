@@ -77,8 +77,10 @@ def _contract(role: str, config: Mapping[str, Any], context: Context) -> None:
     require(isinstance(hook, Hook), f"derive {type(hook).__name__} from mmengine.hooks.Hook")
     try:
         get_priority(hook.priority)
-    except (TypeError, ValueError) as error:
-        raise ConformanceError(f"priority {hook.priority!r} is none: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConformanceError(
+            f"priority {hook.priority!r} is none: use a name such as 'NORMAL' or a number up to 100"
+        ) from error
     for test in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             _run(config, context, folder, lambda *_: None, test=test)

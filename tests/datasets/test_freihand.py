@@ -175,6 +175,14 @@ def test_a_bad_picture_is_replaced_in_training_and_refused_in_testing(tmp_path):
             dataset[index]
 
 
+def test_samples_that_share_one_bad_picture_are_not_tried_for_ever(tmp_path, monkeypatch):
+    make_freihand(tmp_path, unique=5)
+    dataset = FreiHAND(tmp_path, pipeline=pipeline("train"), max_bad_fraction=0.1)
+    monkeypatch.setattr(dataset, "get_data_info", lambda index: {"img_path": "nowhere.jpg"})
+    with pytest.raises(DataError, match="in a row cannot be read, the last from nowhere.jpg"):
+        dataset[0]
+
+
 def test_labels_of_a_generated_set(tmp_path):
     make_freihand(tmp_path, unique=2)
     meta = [
