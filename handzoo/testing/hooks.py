@@ -165,16 +165,24 @@ def _lost(value: Any, plain: Any) -> str | None:
 
 
 def _leftovers(role: str, config: Mapping[str, Any], context: Context) -> None:
-    """After the run, the process is as before: signals, streams, gradients, threads."""
-    before = _surroundings()
+    """After the run, the process is as before: signals, streams, gradients, no new threads."""
+    before, threads = _surroundings(), _lasting_threads()
     with tempfile.TemporaryDirectory() as folder:
-        after = _run(config, context, folder, lambda *_: _surroundings())
+        after, lasting = _run(
+            config, context, folder, lambda *_: (_surroundings(), _lasting_threads())
+        )
     changed = [name for name, value in before.items() if after[name] != value]
     require(
         not changed,
         f"after the run {', '.join(changed)} is not as it was: undo it in after_train and "
         "after_run",
     )
+    started = {thread.name for thread in lasting - threads}
+    require(not started, f"threads keep the process alive after the run: {', '.join(started)}")
+
+
+def _lasting_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.daemon}
 
 
 def _surroundings() -> dict[str, Any]:
@@ -186,9 +194,6 @@ def _surroundings() -> dict[str, Any]:
         "the folder of work": Path.cwd(),
         "grad mode": torch.is_grad_enabled(),
         "the default dtype": torch.get_default_dtype(),
-        "the set of threads that keep the process alive": {
-            thread.name for thread in threading.enumerate() if not thread.daemon
-        },
     }
 
 
