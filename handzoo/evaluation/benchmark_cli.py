@@ -35,7 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("models", nargs="+", metavar="CONFIG", help="model name or config file")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a list, one entry a model")
     parser.add_argument("--batch-size", type=int, default=1, help="default: %(default)s")
-    parser.add_argument("--input-size", type=int, default=224, help="default: %(default)s")
+    parser.add_argument(
+        "--input-size", type=int, metavar="S", help="default: the crop of each model's config"
+    )
     parser.add_argument(
         "--device", default="cpu", help="cpu, cuda, cuda:1, ...; default: %(default)s"
     )
@@ -68,7 +70,7 @@ def benchmark(
     models: Sequence[Any],
     *,
     batch_size: int = 1,
-    input_size: int = 224,
+    input_size: int | None = None,
     device: str = "cpu",
     rounds: int = 20,
     latency: bool = True,
@@ -81,7 +83,8 @@ def benchmark(
     Args:
         models: names or config files, or (name, estimator) pairs of models that are built already.
         batch_size: images a call; MACs are given for one image.
-        input_size: side of the square input.
+        input_size: side of the square input; by default that of the model's config, and 224 for a
+            model that is built already.
         device: where to run.
         rounds: timed calls of each model.
         latency: False counts only; ``latency_ms`` and ``fps`` are then None.
@@ -103,9 +106,9 @@ def benchmark(
         raise ConfigError("nothing to benchmark: name at least one model or config")
     rows: list[dict[str, Any]] = []
     calls: dict[str, Callable[[], Any]] = {}
-    for name, form, estimator in _forms(models, device, input_size, deploy, steps):
-        image = torch.randn(1, 3, input_size, input_size, device=device)
-        batch = torch.randn(batch_size, 3, input_size, input_size, device=device)
+    for name, form, estimator, size in _forms(models, device, input_size, deploy, steps):
+        image = torch.randn(1, 3, size, size, device=device)
+        batch = torch.randn(batch_size, 3, size, size, device=device)
 
         def call(estimator=estimator, images=batch) -> Any:
             return estimator(images, mode="tensor")
@@ -131,7 +134,7 @@ def benchmark(
             if compiled
             else complexity.peak_activation_bytes(call, estimator) / 2**20,
             "batch_size": batch_size,
-            "input_size": input_size,
+            "input_size": size,
             "device": _device_name(device),
             "threads": torch.get_num_threads(),
             "mac_convention": complexity.MAC_CONVENTION,
@@ -158,29 +161,34 @@ def benchmark(
 def _forms(
     models: Sequence[Any],
     device: str,
-    input_size: int,
+    input_size: int | None,
     deploy: Mapping[str, Any] | None,
     steps: bool,
-) -> Iterator[tuple[str, str, Any]]:
-    """(name, 'eager' or 'deployed', estimator) of everything that is to be measured."""
+) -> Iterator[tuple[str, str, Any, int]]:
+    """(name, 'eager' or 'deployed', estimator, input size) of all that is to be measured."""
+    from handzoo.engine.data_choice import DEFAULT_INPUT_SIZE
+
     for item in models:
-        name, estimator = item if isinstance(item, tuple) else _load(item, device)
+        built = isinstance(item, tuple)
+        name, estimator, size = (*item, DEFAULT_INPUT_SIZE) if built else _load(item, device)
+        size = input_size or size
         estimator = estimator.to(device).eval()
-        yield name, "eager", estimator
+        yield name, "eager", estimator, size
         if deploy is None:
             continue
         for step, options in STEPS if steps else ():
-            partly = estimator.deploy(image_size=input_size, **{**deploy, **options})
-            yield f"{name} ({step})", "deployed", partly
-        deployed = estimator.deploy(image_size=input_size, **deploy)
-        yield f"{name} (deployed)", "deployed", deployed
+            partly = estimator.deploy(image_size=size, **{**deploy, **options})
+            yield f"{name} ({step})", "deployed", partly, size
+        deployed = estimator.deploy(image_size=size, **deploy)
+        yield f"{name} (deployed)", "deployed", deployed, size
 
 
-def _load(model: str, device: str) -> tuple[str, Any]:
+def _load(model: str, device: str) -> tuple[str, Any, int]:
     from handzoo.engine.build import load_estimator
+    from handzoo.engine.data_choice import model_input_size
 
     estimator, cfg = load_estimator(model, checkpoint=None, device=device)
-    return cfg.get("model_name") or Path(model).stem, estimator
+    return cfg.get("model_name") or Path(model).stem, estimator, model_input_size(cfg)
 
 
 def _device_name(device: str) -> str:

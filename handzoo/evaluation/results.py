@@ -212,7 +212,7 @@ class EvaluationResult:
             title += f"\nNOT on the real resources: {', '.join(self.stand_ins)} are stand-ins"
         infos = [metric_info(name) for name in self.metrics]
         table = Table(title=title, title_justify="left", caption_justify="left")
-        table.add_column("alignment", overflow="fold")
+        table.add_column("", no_wrap=True)
         headings: dict[tuple[str, str], str] = {}
         for info in infos:
             if info.track:
@@ -224,13 +224,15 @@ class EvaluationResult:
         for column in columns:
             # A bracket would be read as rich's markup.
             table.add_column(headings[column].replace("[", r"\["), justify="right", no_wrap=True)
+        notes = []
         for key, track in TRACKS.items():
             found = {(i.measure, i.qualifier): i for i in infos if i.track == key}
             if found:
                 label = f"{track.prefix}...{track.suffix}" if track.prefix else "(no prefix)"
                 cells = [self._cell(found.get(column)) for column in columns]
-                table.add_row(f"{label}  {track.description}", *cells)
-        notes = [
+                table.add_row(label, *cells)
+                notes.append(f"{label}: {track.description}")
+        notes += [
             f"{i.name} {self._cell(i)} {i.unit}: {i.description}" for i in infos if not i.track
         ]
         notes += [f"{name} left out: {reason}" for name, reason in self.left_out.items()]

@@ -87,3 +87,8 @@ def test_deployed_forms_are_timed_beside_the_eager_ones():
 def test_options_of_deployed_models_need_some():
     with pytest.raises(ConfigError, match="add --deploy"):
         main(["cliphand_tiny_sample", "--dtype", "bf16"])
+
+
+def test_each_model_is_measured_at_the_crop_of_its_config():
+    rows = benchmark(["cliphand_tiny_sample", ("built", _Estimator(8))], latency=False)
+    assert [row["input_size"] for row in rows] == [128, 224]
