@@ -69,7 +69,8 @@ def test_names_come_in_natural_order_and_filters_combine():
         "cliphand_s24_freihand",
         "cliphand_s24_rhd",
     ]
-    assert list_models(dataset="rhd") == ["cliphand_s24_rhd", "fastmetro_l_h64_rhd", "metro_h64_rhd"]
+    on_rhd = ["cliphand_s24_rhd", "fastmetro_l_h64_rhd", "metro_h64_rhd"]
+    assert list_models(dataset="rhd") == on_rhd
     assert list_models(method="cliphand", backbone="pat-s12") == ["cliphand_s12_freihand"]
     assert list_models("*", dataset="nothing") == []
 
