@@ -11,12 +11,14 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from handzoo.engine.build import allowed_missing
 from handzoo.engine.checkpoint import load_weights, read_checkpoint
 from handzoo.engine.compat import make_plain
 from handzoo.engine.rescheduling import flat_schedulers, resume_schedule, schedule_settings
 from handzoo.engine.run_info import RunInfo
+from handzoo.engine.workers import shield_workers
 from handzoo.errors import CheckpointError, ConfigError
 
 # Long blocks that belong into the log file but not onto a person's screen.
@@ -69,6 +71,11 @@ class HandRunner(Runner):
         wrapped = super().wrap_model(model_wrapper_cfg, model)
         device = self.cfg.get("device")
         return wrapped if device is None else wrapped.to(device)
+
+    @staticmethod
+    def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
+        """MMEngine's, with workers that a signal to the whole run does not end first."""
+        return shield_workers(Runner.build_dataloader(*args, **kwargs))
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """MMEngine's logger, with the long blocks going to the file alone."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import time
+from multiprocessing import active_children
 
 import pytest
 import torch
@@ -116,20 +119,25 @@ def test_same_seed_gives_the_same_run_and_another_seed_does_not(make_config):
 
 @HOOKS.register_module()
 class SignalHook(Hook):
-    """Sends a signal to this process at an iteration."""
+    """Sends a signal to this process and its workers at an iteration, as a terminal does."""
 
     def __init__(self, at: int, number: int) -> None:
         self.at, self.number = at, number
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         if runner.iter + 1 == self.at:
-            os.kill(os.getpid(), self.number)
+            everyone = [str(os.getpid()), *(str(p.pid) for p in active_children())]
+            # By another process: workers obey their parent.
+            subprocess.run(["kill", f"-{self.number}", *reversed(everyone)], check=True)
+            time.sleep(0.5)  # a worker that dies of it is noticed by now
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_saves_and_the_run_goes_on_from_there(make_config, number):
+def test_signal_saves_and_the_run_goes_on_from_there(make_config, number, workers):
     before = signal.getsignal(number)
     cut = make_config("cut", custom_hooks=[{"type": "SignalHook", "at": 8, "number": int(number)}])
+    cut.train_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
     result = train(cut)
     assert result.interrupted and result.stop_reason == signal.Signals(number).name
     assert result.iteration == 8
