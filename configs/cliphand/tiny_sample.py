@@ -61,6 +61,6 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=30),
-    dict(type="CosineAnnealingLR", by_epoch=True, T_max=60, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", by_epoch=True, T_max=40, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=60, val_interval=5)
+train_cfg = dict(max_epochs=40, val_interval=5)

@@ -16,6 +16,29 @@ from handzoo.registry import MESH_HEADS, current_key_path
 from handzoo.structures import HandPrediction
 
 
+def template_code(topology: HandTopology, queries: int, channels: int) -> Tensor:
+    """Where a learned position starts: a random smooth function of the place on the mean hand.
+
+    Neighbours on the hand start alike, so what one vertex learns its neighbours have learnt too;
+    with independent codes every query has to learn for itself.
+
+    Args:
+        topology: gives the mean hand.
+        queries: number of queries; those before the joints (the camera) get codes of their own.
+        channels: C.
+
+    Returns:
+        (queries, C), joints and coarse vertices last; sines of random linear functions (Rahimi and
+        Recht 2007), whose wavelengths are about the size of the hand.
+    """
+    points = torch.cat([topology.template_joints, topology.template_coarse])
+    points = (points - points.mean(0)) / points.std()
+    here = {"device": points.device}  # also where parameters are made elsewhere, as on 'meta'
+    directions, shifts = torch.randn(3, channels, **here), torch.rand(channels, **here)
+    code = torch.sin(points @ directions + 2 * torch.pi * shifts)
+    return torch.cat([torch.randn(queries - len(points), channels, **here) * code.std(), code])
+
+
 class MTEDStage(nn.Module):
     """Encoder over the memory, masked decoder layers over the queries, at one width.
 
@@ -25,7 +48,7 @@ class MTEDStage(nn.Module):
         encoder_layers: number of encoder layers.
         masks: for each decoder layer (Q, Q) bool, True where attention is blocked.
         num_heads, dropout: of every layer.
-        query_positions: learn a position for every query.
+        query_positions: (Q, C) where learned positions start, or None to learn none.
     """
 
     def __init__(
@@ -36,7 +59,7 @@ class MTEDStage(nn.Module):
         masks: Sequence[Tensor],
         num_heads: int,
         dropout: float,
-        query_positions: bool,
+        query_positions: Tensor | None,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -52,8 +75,8 @@ class MTEDStage(nn.Module):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
         self.query_position = None
-        if query_positions:
-            self.query_position = nn.Parameter(torch.randn(len(masks[0]), channels) * 0.02)
+        if query_positions is not None:
+            self.query_position = nn.Parameter(query_positions)
         for index, mask in enumerate(masks):
             self.register_buffer(f"blocked{index}", mask, persistent=False)
 
@@ -87,7 +110,8 @@ class MTED(MeshHead):
         mask_hops: reach of each decoder layer, shared out evenly over the stages.
         num_heads, dropout: of every layer.
         query_positions: learn a position for every query, added where attention compares; the
-            queries alone carry no sign of which vertex they stand for.
+            queries alone carry no sign of which vertex they stand for. They start at
+            :func:`template_code`.
         add_template: predict offsets from the mean hand.
 
     Raises:
@@ -126,7 +150,7 @@ class MTED(MeshHead):
                 masks[index * per_stage : (index + 1) * per_stage],
                 num_heads,
                 dropout,
-                query_positions,
+                template_code(topology, len(masks[0]), width) if query_positions else None,
             )
             for index, (width, hidden) in enumerate(zip(channels, feedforward, strict=True))
         )

@@ -5,6 +5,7 @@ import torch
 
 from handzoo.errors import ConfigError
 from handzoo.models.mesh_heads import MTED, LinearMeshHead, TokenLinearHead
+from handzoo.models.mesh_heads.mted import template_code
 from handzoo.testing.fixtures import make_features, noise
 
 CHANNELS = (16, 24, 32, 48)
@@ -101,6 +102,23 @@ def test_gradients_reach_every_parameter(head):
         if parameter.grad is None or parameter.grad.abs().sum() == 0
     ]
     assert not unseen
+
+
+def test_positions_start_alike_where_the_hand_is_near(topology):
+    """Correlation of codes falls with distance on the mean hand; the camera's is its own."""
+    torch.manual_seed(0)
+    code = template_code(topology, 217, 256)
+    points = torch.cat([topology.template_joints, topology.template_coarse])
+    distance = torch.cdist(points, points).flatten()
+    unit = torch.nn.functional.normalize(code[1:], dim=1)
+    likeness = (unit @ unit.T).flatten()
+    near, far = likeness[distance < 0.01].mean(), likeness[distance > 0.12].mean()
+    assert near > 0.9 and abs(far) < 0.2
+    assert (torch.nn.functional.normalize(code[0], dim=0) @ unit.T).abs().max() < 0.35
+    assert code[0].std() == pytest.approx(code[1:].std().item(), rel=0.2)
+    head = MTED(CHANNELS, 32, topology, channels=(32, 16), feedforward=(32, 16), num_heads=4)
+    for stage, width in zip(head.stages, (32, 16), strict=True):
+        assert stage.query_position.shape == (217, width) and stage.query_position.requires_grad
 
 
 @pytest.mark.parametrize(
