@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -197,7 +198,19 @@ def _run_loss(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor
 def _run_guidance(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor]:
     targets: HandTargets = make_targets(batch, context.topology, size=context.size)
     image = make_image(batch, context.size)
-    return _scalars(part.loss(image, context.features(batch), targets))
+
+    def encode(images: Tensor) -> Features:
+        return context.features(len(images))
+
+    arguments = (image, context.features(batch), targets, encode)
+    try:
+        inspect.signature(part.loss).bind(*arguments)
+    except TypeError as error:
+        raise ConformanceError(
+            "loss cannot be called as the estimator does, with image, features, targets, encode "
+            f"(Guidance.loss): {error}"
+        ) from error
+    return _scalars(part.loss(*arguments))
 
 
 def _run_text_encoder(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from handzoo.registry import NECKS
+from handzoo.registry import GUIDANCES, NECKS
 from handzoo.testing import ConformanceError, conformance_checks
 
 
@@ -106,3 +106,16 @@ def test_checks_carry_readable_names():
         "deploy", "onnx",
     ]  # fmt: skip
     assert "batch" not in [str(check) for check in conformance_checks("loss")]
+
+
+def test_guidance_is_called_as_the_estimator_calls_it(monkeypatch):
+    """A loss without ``encode`` would pass alone and fail at the first step of a training."""
+
+    class Forgetful(nn.Module):
+        def loss(self, image, features, targets):
+            return {"loss_none": image.sum() * 0}
+
+    monkeypatch.setitem(GUIDANCES._module_dict, "Forgetful", Forgetful)
+    contract = next(check for check in conformance_checks("guidance") if check.name == "contract")
+    with pytest.raises(ConformanceError, match=r"cannot be called.*encode.*too many positional"):
+        contract(dict(type="Forgetful"))
