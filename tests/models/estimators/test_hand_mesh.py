@@ -239,21 +239,40 @@ def test_errors_name_the_key_path(topology, hand_model):
 
 @pytest.mark.slow
 def test_s12_overfits_eight_samples(stand_in_clip):
-    """One batch of eight of the bundled sample, by S12, to under 3 mm MPJPE."""
+    """One batch of eight of the bundled sample, by S12 with all its parts, to under 3 mm.
+
+    The network is the paper's, to the last layer; crops of 96 pixels make a step five times as
+    quick as those of 224, so that it ends in a quarter of an hour on two cores. Heatmaps and joints
+    weigh more than in the paper, whose schedule is ten thousand times as long.
+    """
     from handzoo.datasets import FreiHAND
 
+    size, steps, warm_up = 96, 400, 10
     config = load_config(f"{CONFIGS}/s12_freihand.py")
     config.model.backbone.update(pretrained=False, drop_path=0.0, layer_scale=0.1)
     config.model.mesh_head.dropout = 0.0
+    config.model.query_head.memory_tokens = (size // 32) ** 2
+    config.model.loss.update(image_size=size, heatmap=30.0, joints3d=100000.0)
     torch.manual_seed(0)
     model = ESTIMATORS.build(config.model.to_dict()).train()
-    data = FreiHAND(split="training", pipeline=list(config.test_pipeline))
+    pipeline = [
+        {**step, "size": size} if step["type"] == "HandAffine" else dict(step)
+        for step in config.test_pipeline
+    ]
+    data = FreiHAND(split="training", pipeline=pipeline)
     batch = [data[index] for index in range(8)]
     batch = {key: [sample[key] for sample in batch] for key in batch[0]}
     batch = model.data_preprocessor(batch, True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 150)
-    for _ in range(150):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0)
+    schedule = torch.optim.lr_scheduler.SequentialLR(
+        optimizer,
+        [
+            torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, 1.0, warm_up),
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps - warm_up),
+        ],
+        [warm_up],
+    )
+    for _ in range(steps):
         sum(model(**batch, mode="loss").values()).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -261,8 +280,15 @@ def test_s12_overfits_eight_samples(stand_in_clip):
     # Running statistics of eight samples lag behind; the batch's own are what was fitted.
     with torch.no_grad():
         prediction = model(batch["inputs"])
-    wanted = torch.stack([sample.joints3d for sample in batch["data_samples"]])
-    assert (prediction.joints - wanted).norm(dim=-1).mean() * 1000 < 3
+    samples = batch["data_samples"]
+    joints = torch.stack([sample.joints3d for sample in samples])
+    vertices = torch.stack([sample.vertices for sample in samples])
+    for found, wanted in (
+        (prediction.joints, joints),
+        (prediction.joints_from_vertices, joints),
+        (prediction.vertices, vertices),
+    ):
+        assert (found - wanted).norm(dim=-1).mean() * 1000 < 3
 
 
 class WrongHead(torch.nn.Module):
