@@ -49,14 +49,25 @@ function padded(values, share, floor) {
   return { low: floor === undefined ? low - pad : Math.max(floor, low - pad), high: high + pad };
 }
 
+/* Labels without the words that all of them begin and end with. */
+function distinctParts(labels) {
+  const words = labels.map((label) => label.split("_"));
+  if (new Set(labels).size < 2) return labels;
+  const drop = (at) => words.every((w) => w.length > 1 && w.at(at) === words[0].at(at));
+  while (drop(0)) words.forEach((w) => w.shift());
+  while (drop(-1)) words.forEach((w) => w.pop());
+  return words.map((w) => w.join("_"));
+}
+
 /* points: {label, color, x, y, low, high} */
 function scatter(points, titleX, titleY) {
   const [width, height] = [430, 310];
   const x = padded(points.map((p) => p.x), 0.16, 0);
   const y = padded(points.flatMap((p) => [p.low ?? p.y, p.high ?? p.y]), 0.12);
   const { root, px, py } = frame(width, height, { left: 48, right: 16, top: 30, bottom: 46 }, x, y, titleX, titleY);
+  const names = distinctParts(points.map((p) => p.label));
   const taken = [];
-  for (const p of points) {
+  points.forEach((p, index) => {
     const [cx, cy] = [px(p.x), py(p.y)];
     const group = svg("g", {}, svg("title", {}, `${p.label}: ${titleX} ${p.x.toFixed(2)}, ${p.y.toFixed(3)}`));
     if (isNumber(p.low)) {
@@ -64,12 +75,14 @@ function scatter(points, titleX, titleY) {
     }
     group.append(svg("circle", { cx, cy, r: 6, fill: p.color, stroke: "white", "stroke-width": 1.2 }));
     const right = cx < width * 0.6;
+    const long = 7 * names[index].length + 9;
+    const [from, to] = right ? [cx, cx + long] : [cx - long, cx];
     let ty = cy - 9;
-    while (taken.some((t) => Math.abs(t.y - ty) < 13 && Math.abs(t.x - cx) < 150)) ty += 13;
-    taken.push({ x: cx, y: ty });
-    group.append(svg("text", { x: right ? cx + 9 : cx - 9, y: ty, "text-anchor": right ? "start" : "end", class: "halo" }, p.label));
+    while (taken.some((t) => Math.abs(t.y - ty) < 13 && t.from < to && from < t.to)) ty += 13;
+    taken.push({ from, to, y: ty });
+    group.append(svg("text", { x: right ? cx + 9 : cx - 9, y: ty, "text-anchor": right ? "start" : "end", class: "halo" }, names[index]));
     root.append(group);
-  }
+  });
   return root;
 }
 
