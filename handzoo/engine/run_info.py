@@ -22,6 +22,8 @@ class RunInfo:
         resources: what was real and what stood in.
         checkpoint: file and sha256 of the weights that a test began with; empty in training.
         notes: what a reader of the figures must know.
+        plugin_uses: of :func:`handzoo.plugins.plugin_uses` when the run began; what an earlier
+            run of the same process took from plugins is not this one's.
     """
 
     model: str
@@ -30,11 +32,12 @@ class RunInfo:
     resources: ResourceReport = field(default_factory=ResourceReport)
     checkpoint: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    plugin_uses: int = 0
 
     @property
     def plugins(self) -> list[dict[str, str]]:
         """Plugins that the run took a class from, so far."""
-        return used_plugins()
+        return used_plugins(self.plugin_uses)
 
     @property
     def config_sha256(self) -> str:

@@ -23,6 +23,7 @@ from handzoo.engine.config import config_text
 from handzoo.engine.run_info import RunInfo
 from handzoo.errors import CheckpointError, ConfigError
 from handzoo.evaluation.files import write_json
+from handzoo.plugins import plugin_uses
 from handzoo.resources import collect_resources
 
 if TYPE_CHECKING:
@@ -299,11 +300,13 @@ def make_runner(cfg: Config) -> HandRunner:
             cfg.default_hooks.pop(name)  # MMEngine lets None switch off its own hooks only
     # MMEngine keeps loggers and message hubs by name and second; two runs must not share them.
     cfg.experiment_name = f"{cfg.model_name.replace('/', '_')}_{secrets.token_hex(3)}"
+    uses = plugin_uses()
     runner = HandRunner.from_cfg(cfg)
     runner.run_info = RunInfo(
         model=cfg.get("model_name", ""),
         config=text,
         seed=runner.seed,
+        plugin_uses=uses,
     )
     return runner
 

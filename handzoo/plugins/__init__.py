@@ -28,6 +28,7 @@ __all__ = [
     "config_roots",
     "describe_tried",
     "plugin_manager",
+    "plugin_uses",
     "provided_names",
     "resolve",
     "used_plugins",
@@ -76,6 +77,15 @@ def config_roots() -> list[tuple[Plugin, Any]]:
     return plugin_manager().config_roots()
 
 
-def used_plugins() -> list[dict[str, str]]:
-    """Name, version and distribution of every plugin that this process took a class from."""
-    return plugin_manager().used()
+def used_plugins(since: int = 0) -> list[dict[str, str]]:
+    """Name, version and distribution of every plugin that this process took a class from.
+
+    Args:
+        since: of :func:`plugin_uses`, to leave out what was taken before.
+    """
+    return plugin_manager().used(since)
+
+
+def plugin_uses() -> int:
+    """How often this process has taken a class from a plugin so far."""
+    return len(plugin_manager().uses)

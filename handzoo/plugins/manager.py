@@ -36,6 +36,7 @@ class PluginManager:
         self.version = version
         self.plugins: dict[str, Plugin] = {}
         self.shadowed: list[Plugin] = []
+        self.uses: list[str] = []  # names of plugins, each time that a class was taken from one
         self._disabled = set(split_list(os.environ.get("HANDZOO_DISABLE_PLUGINS", "")))
         self.all_disabled = bool(_TRUE & {name.lower() for name in self._disabled})
         if self.all_disabled:
@@ -144,6 +145,7 @@ class PluginManager:
         return error
 
     def _load(self, plugin: Plugin, role: str, name: str) -> Any:
+        self.uses.append(plugin.name)
         if (role, name) in plugin.loaded:
             return plugin.loaded[(role, name)]
         entry = plugin.find(role, name)
@@ -180,8 +182,13 @@ class PluginManager:
             if plugin.usable and plugin.manifest is not None and plugin.manifest.configs is not None
         ]
 
-    def used(self) -> list[dict[str, str]]:
-        """Name, version and distribution of the plugins that a class was taken from."""
+    def used(self, since: int = 0) -> list[dict[str, str]]:
+        """Name, version and distribution of the plugins that a class was taken from.
+
+        Args:
+            since: leave out what was taken before ``len(uses)`` was this number.
+        """
+        names = set(self.uses[since:])
         return [
             {
                 "name": plugin.name,
@@ -189,7 +196,7 @@ class PluginManager:
                 "distribution": plugin.distribution,
             }
             for plugin in self.all()
-            if plugin.loaded
+            if plugin.name in names and plugin.loaded
         ]
 
 

@@ -23,6 +23,18 @@ def test_code_is_imported_only_when_its_class_is_asked_for(isolated):
     assert manager.resolve("neck", "Thing") is None
 
 
+def test_a_later_run_does_not_name_the_plugins_of_an_earlier_one(isolated):
+    sources = [str(write_plugin(isolated, name)) for name in ("former_lab", "later_lab")]
+    manager = PluginManager(sources)
+    manager.resolve("mesh_head", "former_lab/Thing")
+    begin = len(manager.uses)
+    assert manager.used(begin) == []
+    manager.resolve("mesh_head", "later_lab/Thing")
+    assert [row["name"] for row in manager.used(begin)] == ["later_lab"]
+    manager.resolve("mesh_head", "former_lab/Thing")  # imported long ago, and used again
+    assert [row["name"] for row in manager.used(begin)] == ["former_lab", "later_lab"]
+
+
 def test_a_bare_name_of_two_plugins_is_ambiguous(isolated):
     sources = [str(write_plugin(isolated, name)) for name in ("first_lab", "second_lab")]
     manager = PluginManager(sources)

@@ -67,7 +67,8 @@ def test_index_tells_the_true_size(name):
 
 
 def test_index_holds_exactly_these():
-    assert sorted(list_models("*metro_*")) == sorted(COUNTS)
+    assert sorted(list_models("*metro_*", dataset="freihand")) == sorted(COUNTS)
+    assert list_models("*metro_*", dataset="rhd") == ["fastmetro_l_h64_rhd", "metro_h64_rhd"]
     assert get_entry("metro_h64_freihand").published["PA-MPJPE"] == 6.6
     assert get_entry("fastmetro_l_h64_freihand").published["PA-MPVPE"] == 7.1
     assert not get_entry("metro_r50_freihand").published
