@@ -21,7 +21,7 @@ EXAMPLES = {
     "neck": {"HFA": (dict(out_channels=32), Context(feature_channels=(32, 32, 64, 64)))},
     "query_head": {
         "LearnedQueries": (dict(channels=32), Context()),
-        "MHF": (dict(channels=32, num_blocks=1, places=True), Context()),
+        "MHF": (dict(channels=32, num_blocks=1), Context()),
         "TemplateQueries": (dict(), Context()),
     },
     "mesh_head": {

@@ -30,24 +30,6 @@ def sample_by_heatmap(logits: Tensor, values: Tensor) -> Tensor:
     return weights @ values.flatten(2).transpose(1, 2)
 
 
-def expected_place(logits: Tensor) -> Tensor:
-    """Where each heatmap is: the expectation of the position under its softmax.
-
-    Args:
-        logits: (B, N, H, W).
-
-    Returns:
-        (B, N, 2) x and y in half maps from the middle, as projected points are: -1 is the left or
-        upper edge of the map, 1 the right or lower one.
-    """
-    height, width = logits.shape[2:]
-    weights = logits.flatten(2).float().softmax(-1).unflatten(2, (height, width))
-    x, y = (
-        (2 * torch.arange(size, device=logits.device) + 1) / size - 1 for size in (width, height)
-    )
-    return torch.stack([weights.sum(2) @ x, weights.sum(3) @ y], -1)
-
-
 @QUERY_HEADS.register_module()
 class MHF(QueryHead):
     """Multi-scale heatmap fusion (section 3.3, figure 4).
@@ -66,10 +48,6 @@ class MHF(QueryHead):
         memory_tokens: cells of f4, (size of the image / 32) squared.
         two_scales: in training, also give the heatmaps at twice the resolution (interpolated, as
             PointHMR does; no parameters) for supervision.
-        places: add to each token a linear function of the place that it was sampled at. The
-            sampled features say what is there, and of where only what the borders of the
-            convolutions let through; a short training gains much by it. The paper has no such
-            step.
 
     Raises:
         ConfigError: there is no neck.
@@ -86,7 +64,6 @@ class MHF(QueryHead):
         num_blocks: int = 2,
         memory_tokens: int = 49,
         two_scales: bool = True,
-        places: bool = False,
     ) -> None:
         super().__init__()
         if high_channels is None:
@@ -106,7 +83,6 @@ class MHF(QueryHead):
         if global_channels != channels:
             self.camera_channels = nn.Linear(global_channels, channels)
         self.after_sampling: nn.Module = nn.Identity()
-        self.place = nn.Linear(2, channels, bias=False) if places else None
 
     def deploy(self) -> nn.Module:
         """Apply the attention branch's last, linear step to 216 tokens, not to 3136 positions.
@@ -132,10 +108,8 @@ class MHF(QueryHead):
         heatmaps = {"joints": self.joint_branch(high), "vertices": self.vertex_branch(high)}
         attention = self.attention_branch(high)
         camera = self.camera_channels(self.camera_token(memory).transpose(1, 2))
-        logits = torch.cat(list(heatmaps.values()), 1)
-        tokens = self.after_sampling(sample_by_heatmap(logits, attention))
-        if self.place is not None:
-            tokens = tokens + self.place(expected_place(logits)).to(tokens.dtype)
+        tokens = sample_by_heatmap(torch.cat(list(heatmaps.values()), 1), attention)
+        tokens = self.after_sampling(tokens)
         if self.training and self.two_scales:
             heatmaps |= {
                 f"{name}_x2": F.interpolate(

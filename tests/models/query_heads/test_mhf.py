@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from handzoo.errors import ConfigError
-from handzoo.hands.camera import pixels_to_normalized
 from handzoo.models.query_heads import MHF, LearnedQueries
-from handzoo.models.query_heads.mhf import expected_place, sample_by_heatmap
+from handzoo.models.query_heads.mhf import sample_by_heatmap
 from handzoo.testing.fixtures import make_features
 
 CHANNELS = (16, 24, 32, 48)
@@ -49,32 +48,6 @@ def test_a_flat_heatmap_gives_the_mean():
     values = torch.randn(1, 4, 6, 6)
     tokens = sample_by_heatmap(torch.zeros(1, 2, 6, 6), values)
     torch.testing.assert_close(tokens, values.mean((2, 3))[:, None].expand(-1, 2, -1))
-
-
-def test_place_of_a_delta_is_the_middle_of_its_cell_as_projection_counts():
-    """The same half crops from the middle that 2D joints are compared in."""
-    logits = torch.full((1, 2, 4, 8), -1e4)
-    logits[0, 0, 3, 1] = logits[0, 1, 0, 7] = 1e4
-    pixels = torch.tensor([[[1.5 / 8, 3.5 / 4], [7.5 / 8, 0.5 / 4]]]) * 224
-    torch.testing.assert_close(expected_place(logits), pixels_to_normalized(pixels, 224))
-    flat = expected_place(torch.zeros(1, 1, 6, 5))
-    torch.testing.assert_close(flat, torch.zeros(1, 1, 2), atol=1e-6, rtol=0)
-
-
-def test_places_move_tokens_by_a_linear_function_of_where_they_are(topology):
-    torch.manual_seed(0)
-    head = MHF(CHANNELS, 16, topology, channels=32, memory_tokens=4, places=True).eval()
-    features = make_features(2, CHANNELS, 16, 64)
-    with torch.no_grad():
-        output = head(features)
-        place, head.place = head.place, None
-        plain = head(features)
-        head.place = place
-        for name, rows in (("joints", slice(1, 22)), ("vertices", slice(22, None))):
-            wanted = expected_place(output.heatmaps[name]) @ place.weight.T
-            torch.testing.assert_close(output.queries[:, rows] - plain.queries[:, rows], wanted)
-        torch.testing.assert_close(output.queries[:, 0], plain.queries[:, 0])
-        torch.testing.assert_close(head.deploy()(features).queries, output.queries)
 
 
 def test_queries_and_heatmaps(head):
