@@ -158,7 +158,7 @@ class HandMeshEstimator(BaseModel):
             ContractError: the first time, if a part gives back what its role does not promise.
         """
         check = not self._contract_kept and not being_traced()
-        batch = len(features.maps[0])
+        batch = len(features.maps[0]) if check else 0
         query = self.query_head(features) if self.query_head is not None else None
         if check and query is not None:
             check_queries("query_head", self.query_head, query, batch)
