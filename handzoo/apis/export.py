@@ -28,7 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
         "A JSON file beside it says what goes in and what comes out.",
     )
     parser.add_argument("model", metavar="NAME|CONFIG", help="model name or config file")
-    parser.add_argument("checkpoint", nargs="?", help="weights; without, untrained ones")
+    parser.add_argument(
+        "checkpoint", nargs="?", help="weights; default: the published ones, else untrained ones"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="what to write")
     parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: %(default)s")
     parser.add_argument("--opset", type=int, default=17, help="of ONNX; default: %(default)s")
@@ -58,14 +60,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from handzoo.engine.build import load_estimator
     from handzoo.engine.data_choice import model_input_size
     from handzoo.resources import collect_resources
+    from handzoo.zoo.weights import published_weights
 
     console = Console()
     needs_packages(args.format)
+    checkpoint = args.checkpoint or published_weights(args.model)
     with collect_resources() as report:
-        estimator, cfg = load_estimator(args.model, args.checkpoint)
+        estimator, cfg = load_estimator(args.model, checkpoint)
     card = {
         "model": cfg.get("model_name") or args.model,
-        "checkpoint": checkpoint_card(args.checkpoint),
+        "checkpoint": checkpoint_card(checkpoint),
         "resources": report.rows(),
     }
     size = args.image_size or model_input_size(cfg)
@@ -85,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         image_size=size,
         card=card,
     )
-    if args.checkpoint is None:
+    if checkpoint is None:
         console.print("[yellow]no checkpoint was given: these are untrained weights[/]")
     megabytes = card["bytes"] / 2**20
     console.print(f"written: {args.out} ({megabytes:.1f} MiB), {sidecar_path(args.out)}")

@@ -15,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="image, folder or video")
     parser.add_argument("--model", required=True, help="model name or config file")
-    parser.add_argument("--checkpoint", help="weights")
+    parser.add_argument("--checkpoint", help="weights; default: the published ones, if any")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--boxes",

@@ -52,7 +52,7 @@ class HandInferencer:
 
     Args:
         model: model name, config path, config, or an estimator that is ready.
-        checkpoint: weights.
+        checkpoint: weights; None for the published ones of a model that has some.
         device: ``cuda`` where there is one, else ``cpu``, if None.
         detector: finds the hands of a picture: a callable from an (H, W, 3) uint8 RGB array to a
             list of :class:`~handzoo.apis.boxes.HandBox`; ``none``: one hand in the middle of
@@ -68,7 +68,8 @@ class HandInferencer:
 
     Raises:
         ConfigError: unknown model or filter, or ``detector`` is neither callable nor ``none``.
-        CheckpointError: the weights do not fit.
+        ResourceError: the model has published weights, and they are out of reach.
+        CheckpointError: the weights do not fit, or are not those that were published.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class HandInferencer:
         self.center_fraction = center_fraction
         with contextlib.ExitStack() as stack:
             report = active_report() or stack.enter_context(collect_resources())
-            self.estimator, cfg = self._load(model, checkpoint)
+            self.estimator, cfg, checkpoint = self._load(model, checkpoint)
             resources = report.rows()
         self.crop_size = model_input_size(cfg)
         if deploy:
@@ -113,16 +114,20 @@ class HandInferencer:
         if self.filter is not None:
             self.info["filter"] = _plain(described)
 
-    def _load(self, model: Any, checkpoint: Any) -> tuple[nn.Module, Any]:
+    def _load(self, model: Any, checkpoint: Any) -> tuple[nn.Module, Any, Any]:
+        """Estimator, its config (None where there is none) and the weights that it has."""
         if isinstance(model, nn.Module):
             if checkpoint is not None:
                 raise ConfigError("checkpoint: load it into the estimator that is passed.")
-            return model.to(self.device).eval(), None
+            return model.to(self.device).eval(), None, None
         from handzoo.engine.build import load_estimator
+        from handzoo.zoo.weights import published_weights
 
+        if checkpoint is None and isinstance(model, (str, os.PathLike)):
+            checkpoint = published_weights(model)
         if checkpoint is None:
             logger.warning("no checkpoint is given: predictions come from untrained weights")
-        return load_estimator(model, checkpoint, self.device)
+        return *load_estimator(model, checkpoint, self.device), checkpoint
 
     def __call__(
         self,

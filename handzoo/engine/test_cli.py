@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from handzoo.engine.train_cli import add_common_arguments
+from handzoo.errors import ConfigError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -15,7 +16,11 @@ def build_parser() -> argparse.ArgumentParser:
         prog="handzoo test", description="Evaluate a checkpoint on the test set of its config."
     )
     parser.add_argument("config", help="config file or model name (see `handzoo list`)")
-    parser.add_argument("checkpoint", help="weights: .pth or .safetensors")
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="weights: .pth or .safetensors; default: the published ones, if any",
+    )
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -49,12 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     from handzoo.engine.config import load_config
     from handzoo.engine.test import test
     from handzoo.resources import resource_table
+    from handzoo.zoo.weights import published_weights
 
     if args.local_rank is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options, args.plugin, dataset=args.dataset)
+    checkpoint = args.checkpoint or published_weights(args.config)
+    if checkpoint is None:
+        raise ConfigError(
+            f"there are no published weights of {args.config}: name a checkpoint, such as "
+            "work_dirs/.../best.pth, behind the config."
+        )
     results = test(
-        load_config(args.config, args.cfg_options, args.plugin, dataset=args.dataset),
-        args.checkpoint,
+        cfg,
+        checkpoint,
         out=args.out,
         device=args.device,
         batch_size=args.batch_size,

@@ -150,7 +150,8 @@ def _entries_of(plugin: str) -> tuple[ModelEntry, ...]:
     return _plugin_entries(plugin, path)[0] if path is not None else ()
 
 
-def _find(name: str) -> ModelEntry | None:
+def find_entry(name: str) -> ModelEntry | None:
+    """The row of a model, or None if no model has that name; see :func:`get_entry`."""
     plugin = name.partition("/")[0] if "/" in name else ""
     return next((entry for entry in _entries_of(plugin) if entry.name == name), None)
 
@@ -328,7 +329,7 @@ def get_entry(name: str) -> ModelEntry:
     Raises:
         ConfigError: unknown name, with the nearest ones.
     """
-    found = _find(name)
+    found = find_entry(name)
     if found is None:
         raise unknown_model(name)
     return found
@@ -373,7 +374,7 @@ def unknown_model(name: str, names: Iterable[str] = ()) -> ConfigError | PluginE
 
 def find_config(name: str) -> Path | None:
     """Config file of a model: from the index, else by the rule ``<folder>_<file stem>``."""
-    found = _find(name)
+    found = find_entry(name)
     if found is not None:
         return Path(found.config)
     for path in configs_root().glob("*/*.py"):

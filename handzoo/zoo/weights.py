@@ -18,7 +18,7 @@ from handzoo.errors import CheckpointError, ResourceError
 from handzoo.evaluation.files import atomic_path, write_json
 from handzoo.evaluation.results import file_sha256
 from handzoo.resources import cache_root
-from handzoo.zoo.index import configs_root, get_entry
+from handzoo.zoo.index import configs_root, find_entry, get_entry, name_of_config
 
 CARD_VERSION = 1
 _TIMEOUT = 30  # seconds without an answer
@@ -139,6 +139,26 @@ def find_weights(name: str) -> Path:
         if folder is not None and (folder / file).is_file():
             return check_weights(folder / file, entry.weights["SHA256"])
     return _fetch(name, file, entry.weights)
+
+
+def published_weights(model: str | os.PathLike[str]) -> Path | None:
+    """The published weights of a model, where it has some.
+
+    Args:
+        model: name of a model of the zoo, or a config file; only the zoo's own files have weights.
+
+    Returns:
+        The file, checked; None for a model without published weights.
+
+    Raises:
+        ConfigError: there is no such model or file.
+        ResourceError: there are weights, but they are out of reach.
+        CheckpointError: the file found is not the published one.
+    """
+    from handzoo.engine.config import resolve_config
+
+    entry = find_entry(name_of_config(resolve_config(model)))
+    return find_weights(entry.name) if entry is not None and entry.weights else None
 
 
 def _fetch(name: str, file: str, weights: dict[str, Any]) -> Path:

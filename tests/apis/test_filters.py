@@ -213,7 +213,7 @@ def test_command_filters_and_says_so(estimator, tmp_path, monkeypatch):
     from handzoo.registry import PREDICTION_FILTERS
 
     monkeypatch.setitem(PREDICTION_FILTERS.module_dict, "Mean", Mean)
-    monkeypatch.setattr(module.HandInferencer, "_load", lambda self, *_: (estimator, None))
+    monkeypatch.setattr(module.HandInferencer, "_load", lambda self, *_: (estimator, None, None))
     film = video(tmp_path / "wave.mp4", [(100 + 10 * k, 120) for k in range(4)])
     written = {}
     for name in ("Mean", "none"):

@@ -240,7 +240,7 @@ def test_command(inferencer, tmp_path, monkeypatch, capsys):
     from handzoo.apis import inferencer as module
 
     monkeypatch.setattr(
-        module.HandInferencer, "_load", lambda self, *_: (inferencer.estimator, None)
+        module.HandInferencer, "_load", lambda self, *_: (inferencer.estimator, None, None)
     )
     image = write(tmp_path / "hand.png", dotted(224, 224, 120, 100))
     bad = tmp_path / "bad.png"

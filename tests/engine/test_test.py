@@ -78,6 +78,12 @@ def test_command_prints_tables_and_refuses_another_models_weights(tiny, tmp_path
     assert "backbone." in error
 
 
+def test_without_a_checkpoint_only_a_model_with_published_weights_is_tested(capsys):
+    assert cli.main(["test", "cliphand_tiny_sample"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "no published weights of cliphand_tiny_sample: name a checkpoint" in error
+
+
 def test_training_only_branches_may_be_missing_at_inference(tiny, tmp_path):
     cfg, checkpoint = tiny
     content = torch.load(checkpoint, weights_only=True)

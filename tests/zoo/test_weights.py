@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from handzoo.engine.checkpoint import read_checkpoint
-from handzoo.errors import CheckpointError, ResourceError
+from handzoo.errors import CheckpointError, ConfigError, ResourceError
 from handzoo.evaluation.protocol import Protocol
 from handzoo.evaluation.results import EvaluationResult, file_sha256
 from handzoo.zoo import get_model, weights
 from handzoo.zoo.index import ModelEntry
 from handzoo.zoo.publish import publish
-from handzoo.zoo.weights import ModelCard, find_weights, read_card
+from handzoo.zoo.weights import ModelCard, find_weights, published_weights, read_card
 
 RESOURCES = [
     {"name": "data/freihand", "status": "stand-in", "where": "sample", "how": "", "note": ""}
@@ -93,6 +93,19 @@ def test_unreachable_weights_say_what_was_tried(entry):
     entry(File="x.safetensors", SHA256="0" * 64, URLs=["http://plain.example/x"])
     with pytest.raises(ResourceError, match="plain.example/x: not https.*HANDZOO_WEIGHTS_DIR"):
         find_weights("demo")
+
+
+def test_only_a_model_that_has_weights_is_given_some(entry, monkeypatch, tmp_path):
+    assert published_weights("cliphand_tiny_sample") is None
+    mine = tmp_path / "tiny_sample.py"
+    mine.write_text("model = dict(type='HandMeshEstimator')")
+    assert published_weights(mine) is None
+    with pytest.raises(ConfigError, match="cliphand_tiny_sample"):
+        published_weights("cliphand_tiny_sampel")
+    entry(File="x.safetensors", SHA256="0" * 64)
+    monkeypatch.setattr(weights, "find_entry", weights.get_entry)
+    with pytest.raises(ResourceError, match="not on this machine"):
+        published_weights("cliphand_tiny_sample")
 
 
 def test_unpublished_weights_are_an_error_not_a_random_model():

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handzoo.errors import CheckpointError, ConfigError
-from handzoo.zoo.index import ModelEntry, entries, name_of_config
+from handzoo.zoo.index import ModelEntry, find_entry, name_of_config
+from handzoo.zoo.weights import published_weights
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,14 @@ def _resolve(name: str, checkpoint: str | None) -> ModelSpec:
 
     config = resolve_config(name)
     label = name_of_config(config)
-    entry = next((row for row in entries() if row.name == label), None)
+    entry = find_entry(label)
     if checkpoint is not None:
         path = Path(os.path.expanduser(checkpoint))
         if not path.is_file():
             raise CheckpointError(f"{name}={checkpoint}: there is no such checkpoint file.")
         return ModelSpec(label, config, path, False, entry)
-    if entry is not None and entry.weights:
-        from handzoo.zoo.weights import find_weights
-
-        return ModelSpec(label, config, find_weights(entry.name), True, entry)
-    return ModelSpec(label, config, None, False, entry)
+    published = published_weights(config)
+    return ModelSpec(label, config, published, published is not None, entry)
 
 
 def _with_unique_labels(specs: list[ModelSpec]) -> list[ModelSpec]:
