@@ -28,7 +28,9 @@ from handzoo.errors import ConfigError, DataError
 from handzoo.hands.conventions import NUM_JOINTS, NUM_VERTICES, SCALE_BONE
 from handzoo.hands.gestures import GESTURES
 from handzoo.registry import DATASETS
+from handzoo.resources import ASSETS, ResourceUse
 
+BUNDLED = "bundled"  # data_root of the bundled sample, as for hand models
 VERSIONS: tuple[str, ...] = ("gs", "hom", "sample", "auto")
 SPLITS: tuple[str, ...] = ("training", "evaluation")
 
@@ -52,6 +54,7 @@ class FreiHAND(HandDataset):
     :mod:`handzoo.datasets.cache`); later ones take milliseconds.
 
     Args:
+        data_root: folder of the data set; ``bundled`` for HandZoo's sample, even where FreiHAND is.
         split: ``training`` or ``evaluation``.
         versions: background versions to use, of ``gs`` (green screen), ``hom``, ``sample`` and
             ``auto``; all four for training and ``gs`` for evaluation if omitted.
@@ -85,6 +88,9 @@ class FreiHAND(HandDataset):
         self._chosen = indices
         self._holdout = holdout
         super().__init__(data_root, **base)
+
+    def _resolve(self, data_root: str | Path | None) -> ResourceUse:
+        return super()._resolve(ASSETS / "sample" if data_root == BUNDLED else data_root)
 
     def _load(self) -> None:
         root = self.data_root

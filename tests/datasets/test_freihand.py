@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 
 from handzoo.datasets import FreiHAND
 from handzoo.datasets.freihand import VERSIONS, holdout_indices
-from handzoo.errors import ConfigError, DataError
+from handzoo.errors import ConfigError, DataError, ResourceError
 from handzoo.hands.camera import perspective_project
 from handzoo.registry import DATASETS
+from handzoo.resources import ASSETS, collect_resources
 from handzoo.structures import HandTargets
 
 CONFIG = "configs/_base_/datasets/freihand.py"
@@ -42,6 +43,18 @@ def test_files_are_index_plus_n_times_version(folder):
     assert (info["sample_id"], info["version"]) == (20, "auto")
     assert info["img_path"].endswith("training/rgb/00000020.jpg")
     np.testing.assert_allclose(info["K"], folder[1]["K"][2])
+
+
+def test_bundled_is_the_sample_even_where_freihand_is(folder, tmp_path, monkeypatch):
+    (tmp_path / "freihand").symlink_to(folder[0])
+    monkeypatch.setenv("HANDZOO_DATA", str(tmp_path))
+    assert len(FreiHAND()) == 4 * 6
+    with collect_resources() as report:
+        bundled = FreiHAND("bundled", lazy_init=True)
+    assert bundled.data_root == ASSETS / "sample"
+    assert [row["status"] for row in report.rows()] == ["stand-in"]
+    with collect_resources(require_real=True), pytest.raises(ResourceError, match="data/freihand"):
+        FreiHAND("bundled", lazy_init=True)
 
 
 def test_published_sizes_give_130240_samples(tmp_path):

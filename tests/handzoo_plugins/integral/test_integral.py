@@ -183,7 +183,9 @@ def test_a_few_steps_lower_the_loss(hand, topology):
     totals = []
     for _ in range(8):
         prediction = model.estimate(model.extract(images), targets)
-        losses = model.losses[0](prediction, targets)
+        losses = {}
+        for module in model.losses:
+            losses |= module(prediction, targets)
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()
