@@ -182,6 +182,20 @@ class Loss(nn.Module, ABC):
         """Return the losses of the batch."""
 
 
+def where_known(values: Tensor, mask: Tensor) -> Tensor:
+    """``values`` with zeros where the mask is false, whatever a data set left there.
+
+    A mask on the loss alone is not enough: the gradient of an unknown number is 0 * NaN = NaN.
+
+    Args:
+        values: (B, ...), annotation.
+        mask: broadcastable to ``values`` from the left, bool.
+    """
+    while mask.dim() < values.dim():
+        mask = mask.unsqueeze(-1)
+    return torch.where(mask, values, 0)
+
+
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of ``values`` where ``mask`` is true, and a zero that carries no gradient elsewhere.
 

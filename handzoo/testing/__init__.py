@@ -15,9 +15,9 @@ A check raises :class:`ConformanceError`, which says what the contract asks for
 (:mod:`handzoo.models.base`) and what the part did instead.
 
 Roles: the parts of an estimator (backbone, neck, query_head, mesh_head, prior, loss, guidance,
-text_encoder, hand_model), and dataset, transform, metric, hook, prediction_filter and
-resource_resolver, whose checks have a module each. A resolver is asked for by the name of its
-resource: ``check(dict(name="my_kind/thing"))``.
+text_encoder, hand_model), and dataset, transform, metric, hook, prediction_filter,
+resource_resolver and estimator, whose checks have a module each. A resolver is asked for by the
+name of its resource: ``check(dict(name="my_kind/thing"))``.
 """
 
 from handzoo.testing.checks import Check, conformance_checks

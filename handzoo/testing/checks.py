@@ -30,8 +30,11 @@ from handzoo.testing.drivers import (
     Context,
     build,
     default_context,
+    named_losses,
     require,
+    require_close,
 )
+from handzoo.testing.fixtures import make_prediction, make_targets, without_annotation
 
 # Losses and guidance mix the samples of a batch on purpose, so batch sizes need not agree.
 _BATCH_ROLES = {"loss", "guidance"}
@@ -46,8 +49,8 @@ OTHER_ROLES = {
     "hook": "handzoo.testing.hooks",
     "prediction_filter": "handzoo.testing.filters",
     "resource_resolver": "handzoo.testing.resolvers",
+    "estimator": "handzoo.testing.estimators",
 }
-_RTOL, _ATOL = 1e-4, 1e-5
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def conformance_checks(role: str) -> list[Check]:
     Args:
         role: a key of ``handzoo.testing.drivers.DRIVERS``: backbone, neck, query_head, mesh_head,
             prior, loss, guidance, text_encoder or hand_model; or of :data:`OTHER_ROLES`: dataset,
-            transform, metric, hook, prediction_filter or resource_resolver.
+            transform, metric, hook, prediction_filter, resource_resolver or estimator.
 
     Raises:
         ConfigError: no such role.
@@ -92,6 +95,8 @@ def conformance_checks(role: str) -> list[Check]:
         functions = [check for check in _CHECKS if check is not _batch or role not in _BATCH_ROLES]
         if role in _INFERENCE_ROLES:
             functions += [_deploy, _onnx]
+        if role == "loss":
+            functions.append(_unannotated)
     else:
         known = ", ".join([*DRIVERS, *OTHER_ROLES])
         raise ConfigError(f"no conformance checks for {role!r}; there are: {known}.")
@@ -148,7 +153,7 @@ def _batch(role: str, config: Mapping[str, Any], context: Context) -> None:
     part = build(role, config, context)
     several = _evaluate(part, role, context, 3)
     for name, value in _evaluate(part, role, context, 1).items():
-        _close(value, several[name][:1], f"{name} depends on the batch it is in")
+        require_close(value, several[name][:1], f"{name} depends on the batch it is in")
 
 
 def _deterministic(role: str, config: Mapping[str, Any], context: Context) -> None:
@@ -159,7 +164,7 @@ def _deterministic(role: str, config: Mapping[str, Any], context: Context) -> No
     with torch.no_grad():
         second = DRIVERS[role](part, context, 2)
     for name, value in first.items():
-        _close(second[name], value, f"{name} changes from call to call in eval mode")
+        require_close(second[name], value, f"{name} changes from call to call in eval mode")
 
 
 def _state_dict(role: str, config: Mapping[str, Any], context: Context) -> None:
@@ -172,7 +177,7 @@ def _state_dict(role: str, config: Mapping[str, Any], context: Context) -> None:
     other.load_state_dict(torch.load(buffer, weights_only=True))
     first = _evaluate(part, role, context, 2)
     for name, value in _evaluate(other, role, context, 2).items():
-        _close(value, first[name], f"{name} differs after a state-dict round trip")
+        require_close(value, first[name], f"{name} differs after a state-dict round trip")
 
 
 def _autocast(role: str, config: Mapping[str, Any], context: Context) -> None:
@@ -185,6 +190,27 @@ def _autocast(role: str, config: Mapping[str, Any], context: Context) -> None:
     total = sum(value.float().mean() for value in outputs.values())
     if total.requires_grad:
         total.backward()
+
+
+def _unannotated(role: str, config: Mapping[str, Any], context: Context) -> None:
+    """Where nothing is annotated, loss and gradient stay finite, whatever stands there."""
+    part = build(role, config, context)
+    prediction = make_prediction(2, context.topology, size=context.size)
+    names = ("camera", "joints", "vertices", "joints_from_vertices", "coarse_vertices")
+    leaves = {name: getattr(prediction, name) for name in names}
+    leaves |= {**(prediction.heatmaps or {}), **prediction.aux}
+    for leaf in leaves.values():
+        leaf.requires_grad_()
+    targets = without_annotation(make_targets(2, context.topology, size=context.size))
+    losses = named_losses(part(prediction, targets))
+    for name, value in losses.items():
+        require(torch.isfinite(value), f"{name} reads annotation whose flag says no")
+    total = sum(losses.values())
+    if total.requires_grad:
+        total.backward()
+    for name, leaf in leaves.items():
+        finite = leaf.grad is None or torch.isfinite(leaf.grad).all()
+        require(finite, f"the gradient by {name} is not finite where nothing is annotated")
 
 
 def _config(role: str, config: Mapping[str, Any], context: Context) -> None:
@@ -202,7 +228,7 @@ def _deploy(role: str, config: Mapping[str, Any], context: Context) -> None:
     require(isinstance(deployed, nn.Module), f"deploy() returns a module, not {deployed!r}")
     deploy_parts(deployed)
     for name, value in _evaluate(deployed, role, context, 2).items():
-        _close(value, expected[name], f"{name} differs after deploy()")
+        require_close(value, expected[name], f"{name} differs after deploy()")
 
 
 def _onnx(role: str, config: Mapping[str, Any], context: Context) -> None:
@@ -230,15 +256,6 @@ def _onnx(role: str, config: Mapping[str, Any], context: Context) -> None:
         raise ConformanceError(
             f"{error}; or set exportable = False, so that users are told before they try"
         ) from error
-
-
-def _close(found: Tensor, expected: Tensor, message: str) -> None:
-    # Sums round by the size of what is summed, so a small entry of a map with large ones is as
-    # uncertain as these.
-    scale = max(1.0, expected.abs().max().item()) if expected.numel() else 1.0
-    if not torch.allclose(found, expected, rtol=_RTOL, atol=_ATOL * scale):
-        worst = (found - expected).abs().max().item()
-        raise ConformanceError(f"{message}: largest difference {worst:.3g}")
 
 
 _CHECKS: tuple[Callable[[str, Mapping[str, Any], Context], None], ...] = (

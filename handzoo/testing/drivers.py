@@ -24,6 +24,8 @@ from handzoo.testing.fixtures import (
     noise,
 )
 
+_RTOL, _ATOL = 1e-4, 1e-5
+
 
 class ConformanceError(AssertionError):
     """A part does not do what its contract says."""
@@ -33,6 +35,16 @@ def require(condition: object, message: str) -> None:
     """Raise :class:`ConformanceError` unless the condition holds."""
     if not condition:
         raise ConformanceError(message)
+
+
+def require_close(found: Tensor, expected: Tensor, message: str) -> None:
+    """Raise :class:`ConformanceError` unless two results are equal but for rounding."""
+    # Sums round by the size of what is summed, so a small entry of a map with large ones is as
+    # uncertain as these.
+    scale = max(1.0, expected.abs().max().item()) if expected.numel() else 1.0
+    if not torch.allclose(found, expected, rtol=_RTOL, atol=_ATOL * scale):
+        worst = (found - expected).abs().max().item()
+        raise ConformanceError(f"{message}: largest difference {worst:.3g}")
 
 
 @functools.cache
@@ -178,7 +190,8 @@ def _run_prior(part: nn.Module, context: Context, batch: int) -> dict[str, Tenso
     return prediction_tensors(part(prediction, targets), batch)
 
 
-def _scalars(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def named_losses(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Check the names and shapes of losses and return them."""
     require(losses, "no loss was returned")
     for name, value in losses.items():
         require(name.startswith("loss_"), f"losses are named 'loss_*', not {name!r}")
@@ -192,7 +205,7 @@ def _scalars(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _run_loss(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor]:
     prediction = make_prediction(batch, context.topology, size=context.size)
     targets = make_targets(batch, context.topology, size=context.size)
-    return _scalars(part(prediction, targets))
+    return named_losses(part(prediction, targets))
 
 
 def _run_guidance(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor]:
@@ -210,7 +223,7 @@ def _run_guidance(part: nn.Module, context: Context, batch: int) -> dict[str, Te
             "loss cannot be called as the estimator does, with image, features, targets, encode "
             f"(Guidance.loss): {error}"
         ) from error
-    return _scalars(part.loss(*arguments))
+    return named_losses(part.loss(*arguments))
 
 
 def _run_text_encoder(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor]:

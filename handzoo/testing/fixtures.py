@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -74,6 +75,23 @@ def make_targets(batch: int, topology: HandTopology, seed: int = 0, size: int = 
         gesture=torch.arange(batch) % 19,
     )
     return HandTargets(**fields, prompts=["an image of a hand"] * batch)
+
+
+def without_annotation(targets: HandTargets) -> HandTargets:
+    """The same crops with nothing annotated: every flag says no, every number below one is NaN.
+
+    NaN is what a data set may leave where it knows nothing; zeros would hide who reads them.
+    """
+    fields = {}
+    for name in empty_annotation():
+        value = getattr(targets, name)
+        if name == "gesture":
+            fields[name] = torch.full_like(value, -1)
+        elif name.endswith("_valid"):
+            fields[name] = torch.zeros_like(value)
+        elif not name.startswith("aug_"):  # these are of the crop, and always known
+            fields[name] = torch.full_like(value, torch.nan)
+    return replace(targets, **fields)
 
 
 def make_prediction(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from handzoo.registry import REGISTRIES
-from handzoo.testing import ConformanceError, conformance_checks
+from handzoo.testing import ConformanceError, Context, conformance_checks
 
 
 def registering(monkeypatch: Any, role: str) -> Callable[..., dict[str, Any]]:
@@ -21,14 +21,16 @@ def registering(monkeypatch: Any, role: str) -> Callable[..., dict[str, Any]]:
     return register
 
 
-def failures(role: str, config: Mapping[str, Any], *names: str) -> dict[str, str]:
+def failures(
+    role: str, config: Mapping[str, Any], *names: str, context: Context | None = None
+) -> dict[str, str]:
     """Name of each check that the part fails, of those named or of all -> what it says."""
     failed = {}
     for check in conformance_checks(role):
         if names and check.name not in names:
             continue
         try:
-            check(config)
+            check(config, context)
         except ConformanceError as error:
             failed[check.name] = str(error)
     return failed

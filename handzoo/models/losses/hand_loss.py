@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from handzoo.hands.camera import pixels_to_normalized, weak_perspective_project
 from handzoo.hands.topology import HandTopology
-from handzoo.models.base import Loss, masked_mean
+from handzoo.models.base import Loss, masked_mean, where_known
 from handzoo.models.losses.heatmap import HeatmapLoss
 from handzoo.registry import LOSSES
 from handzoo.structures import HandPrediction, HandTargets
@@ -68,7 +67,7 @@ class HandLoss(Loss):
 
     def _vertices(self, prediction: HandPrediction, targets: HandTargets) -> dict[str, Tensor]:
         valid = targets.vertices_valid
-        wanted = _known(targets.vertices, valid)
+        wanted = where_known(targets.vertices, valid)
         distance = (prediction.vertices - wanted).abs()
         losses = {"loss_vertices": self.vertices * masked_mean(distance, valid)}
         if self.coarse and prediction.coarse_vertices is not None:
@@ -78,7 +77,7 @@ class HandLoss(Loss):
         return losses
 
     def _joints3d(self, prediction: HandPrediction, targets: HandTargets) -> dict[str, Tensor]:
-        wanted = _known(targets.joints3d, targets.joints3d_valid)
+        wanted = where_known(targets.joints3d, targets.joints3d_valid)
 
         def term(joints: Tensor) -> Tensor:
             squared = (joints - wanted).square()
@@ -90,7 +89,7 @@ class HandLoss(Loss):
         }
 
     def _joints2d(self, prediction: HandPrediction, targets: HandTargets) -> dict[str, Tensor]:
-        pixels = _known(targets.joints2d, targets.joints2d_valid)
+        pixels = where_known(targets.joints2d, targets.joints2d_valid)
         wanted = pixels_to_normalized(pixels, self.image_size)
 
         def term(joints: Tensor) -> Tensor:
@@ -102,10 +101,3 @@ class HandLoss(Loss):
             "loss_joints2d": term(prediction.joints),
             "loss_joints2d_mesh": term(prediction.joints_from_vertices),
         }
-
-
-def _known(values: Tensor, valid: Tensor) -> Tensor:
-    """``values`` with zeros where they are not annotated, whatever a data set left there."""
-    while valid.dim() < values.dim():
-        valid = valid.unsqueeze(-1)
-    return torch.where(valid, values, 0)

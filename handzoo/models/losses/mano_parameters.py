@@ -9,7 +9,7 @@ from handzoo.errors import ConfigError
 from handzoo.hands.conventions import NUM_MANO_JOINTS
 from handzoo.hands.models import HandModel
 from handzoo.hands.rotations import axis_angle_to_matrix
-from handzoo.models.base import Loss, masked_mean
+from handzoo.models.base import Loss, masked_mean, where_known
 from handzoo.registry import LOSSES, current_key_path
 from handzoo.structures import HandPrediction, HandTargets
 
@@ -61,12 +61,11 @@ class ManoParameterLoss(Loss):
         valid = targets.mano_valid
         losses: dict[str, Tensor] = {}
         if self.pose:
-            # Zeros where nothing is annotated, whatever a data set left there.
-            known = torch.where(valid[:, None], targets.pose, 0).to(rotations) + self.mean_pose
+            known = where_known(targets.pose, valid).to(rotations) + self.mean_pose
             wanted = axis_angle_to_matrix(known.unflatten(1, (NUM_MANO_JOINTS, 3)))
             losses["loss_mano_pose"] = self.pose * masked_mean((rotations - wanted) ** 2, valid)
         if self.shape:
-            wanted = torch.where(valid[:, None], targets.shape, 0)
+            wanted = where_known(targets.shape, valid)
             losses["loss_mano_shape"] = self.shape * masked_mean((shape - wanted) ** 2, valid)
         if self.shape_prior:
             losses["loss_mano_shape_prior"] = self.shape_prior * shape.square().mean()

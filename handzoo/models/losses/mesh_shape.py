@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from handzoo.hands.topology import HandTopology
-from handzoo.models.base import Loss, masked_mean
+from handzoo.models.base import Loss, masked_mean, where_known
 from handzoo.registry import LOSSES
 from handzoo.structures import HandPrediction, HandTargets
 
@@ -38,7 +38,7 @@ class MeshShapeLoss(Loss):
         """Return ``loss_edge`` and ``loss_normal``."""
         valid = targets.vertices_valid
         predicted = self._sides(prediction.vertices)
-        annotated = self._sides(targets.vertices)
+        annotated = self._sides(where_known(targets.vertices, valid))
         length, wanted = (
             (sides.square().sum(-1) + LENGTH_EPS).sqrt() for sides in (predicted, annotated)
         )

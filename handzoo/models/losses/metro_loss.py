@@ -9,7 +9,7 @@ from handzoo.errors import ConfigError
 from handzoo.hands.camera import pixels_to_normalized, weak_perspective_project
 from handzoo.hands.conventions import WRIST
 from handzoo.hands.topology import HandTopology
-from handzoo.models.base import Loss, masked_mean
+from handzoo.models.base import Loss, masked_mean, where_known
 from handzoo.registry import LOSSES, current_key_path
 from handzoo.structures import HandPrediction, HandTargets
 
@@ -68,25 +68,28 @@ class MetroLoss(Loss):
         if self.relative_mesh:
             prediction = wrist_relative(prediction)
         losses = self._mesh(prediction, targets)
-        wanted = pixels_to_normalized(targets.joints2d, self.image_size)
+        wanted = where_known(targets.joints3d, targets.joints3d_valid)
+        pixels = where_known(targets.joints2d, targets.joints2d_valid)
+        wanted2d = pixels_to_normalized(pixels, self.image_size)
         predicted = {"": prediction.joints, "_mesh": prediction.joints_from_vertices}
         for name, joints in predicted.items():
             relative = joints - joints[:, WRIST : WRIST + 1]
-            error = self.distance(relative, targets.joints3d, reduction="none")
+            error = self.distance(relative, wanted, reduction="none")
             mean = masked_mean(error, targets.joints3d_valid)
             losses[f"loss_joints3d{name}"] = self.joints3d * mean
             projected = weak_perspective_project(joints, prediction.camera)
-            error = self.distance(projected, wanted, reduction="none")
+            error = self.distance(projected, wanted2d, reduction="none")
             mean = masked_mean(error, targets.joints2d_valid)
             losses[f"loss_joints2d{name}"] = self.joints2d * mean
         return losses
 
     def _mesh(self, prediction: HandPrediction, targets: HandTargets) -> dict[str, Tensor]:
         valid = targets.vertices_valid
-        error = (prediction.vertices - targets.vertices).abs()
+        wanted = where_known(targets.vertices, valid)
+        error = (prediction.vertices - wanted).abs()
         losses = {"loss_vertices": self.vertices * masked_mean(error, valid)}
         if prediction.coarse_vertices is not None:
-            error = (prediction.coarse_vertices - self.down @ targets.vertices).abs()
+            error = (prediction.coarse_vertices - self.down @ wanted).abs()
             losses["loss_vertices_coarse"] = self.coarse * masked_mean(error, valid)
         return losses
 

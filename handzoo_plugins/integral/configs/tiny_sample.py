@@ -61,8 +61,8 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.05, by_epoch=False, begin=0, end=100),
-    dict(type="CosineAnnealingLR", by_epoch=True, T_max=640, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", by_epoch=True, T_max=480, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=640, val_interval=20)
+train_cfg = dict(max_epochs=480, val_interval=20)
 # An epoch is four seconds.
 default_hooks = dict(checkpoint=dict(interval=20), visualization=dict(interval=10))
