@@ -11,9 +11,13 @@ from typing import Any
 from handzoo.errors import CheckpointError
 from handzoo.evaluation.files import atomic_path
 from handzoo.evaluation.results import EvaluationResult, file_sha256
+from handzoo.zoo.index import PACKAGE
 from handzoo.zoo.weights import ModelCard
 
 TRAINING_ONLY = ("guidance.", "losses.", "data_preprocessor.")
+_HOME = PACKAGE.parent  # the folder that holds the package
+# What a config says of the run that was, and not of the model.
+_OF_THE_RUN = ("work_dir", "load_from", "resume", "experiment_name", "launcher")
 
 
 def publish(
@@ -26,6 +30,9 @@ def publish(
     notes: Sequence[str] = (),
 ) -> tuple[Path, ModelCard]:
     """Write ``<model>-<hash>.safetensors`` and its card.
+
+    Paths of the machine that trained stay behind: those of HandZoo's own files become relative to
+    it, of others the last name is kept.
 
     Args:
         checkpoint: ``best.pth`` or ``last.pth`` of a training run.
@@ -56,27 +63,31 @@ def publish(
         for key, value in read.state_dict.items()
         if not key.startswith(TRAINING_ONLY)
     }
+    config = _portable_config(about.get("config", ""))
+    resources = [{**row, "where": portable(row["where"])} for row in about.get("resources", [])]
+    environment = dict(about.get("environment", {}))
+    environment.pop("platform", None)  # the kernel's name is the machine's own affair
     figures, protocol = _figures(metrics, Path(checkpoint))
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     plain = model.replace("/", "_")
     with atomic_path(out_dir / f"{plain}.safetensors") as part:
-        meta = {"handzoo": json.dumps({"model": model, "config": about.get("config", "")})}
+        meta = {"handzoo": json.dumps({"model": model, "config": config})}
         save_file(tensors, part, metadata=meta)
         digest = file_sha256(part)
         named = out_dir / f"{plain}-{digest[:8]}.safetensors"
     (out_dir / f"{plain}.safetensors").replace(named)
-    data = [row["where"] for row in about.get("resources", []) if row["name"].startswith("data/")]
+    data = [row["where"] for row in resources if row["name"].startswith("data/")]
     card = ModelCard(
         model=model,
         file=named.name,
         sha256=digest,
-        config=about.get("config", ""),
+        config=config,
         data=", ".join(data),
-        resources=list(about.get("resources", [])),
+        resources=resources,
         metrics=figures,
         protocol=protocol,
-        environment=dict(about.get("environment", {})),
+        environment=environment,
         plugins=read.plugins,
         licence=licence,
         parameters=sum(value.numel() for value in tensors.values()),
@@ -86,6 +97,34 @@ def publish(
         card.notes.append(f"trained with stand-ins for: {', '.join(card.stand_ins)}")
     card.save(named.with_suffix(".json"))
     return named, card
+
+
+def portable(text: str) -> str:
+    """A path as another machine can read it; text that is no absolute path stays as it is."""
+    path = Path(text)
+    if not path.is_absolute():
+        return text
+    if path.is_relative_to(_HOME):
+        return path.relative_to(_HOME).as_posix()
+    return path.name
+
+
+def _portable_config(text: str) -> str:
+    """The config without the run's own keys and without absolute paths."""
+    if not text:
+        return text
+    from mmengine.config import Config
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: convert(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(convert(item) for item in value)
+        return portable(value) if isinstance(value, str) else value
+
+    read = Config.fromstring(text, ".py").to_dict()
+    kept = {key: convert(value) for key, value in read.items() if key not in _OF_THE_RUN}
+    return Config(kept).pretty_text
 
 
 def _figures(metrics: str | Path | None, checkpoint: Path) -> tuple[dict[str, float], str]:

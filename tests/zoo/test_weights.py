@@ -6,11 +6,13 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from handzoo.engine.checkpoint import read_checkpoint
 from handzoo.errors import CheckpointError, ConfigError, ResourceError
 from handzoo.evaluation.protocol import Protocol
 from handzoo.evaluation.results import EvaluationResult, file_sha256
+from handzoo.resources import ASSETS
 from handzoo.zoo import get_model, weights
 from handzoo.zoo.index import ModelEntry
 from handzoo.zoo.publish import publish
@@ -54,6 +56,27 @@ def test_published_file_holds_the_weights_and_the_card_says_what_they_are(checkp
     assert again == card and again.parameters == 6 and again.licence == "CC-BY-4.0"
     assert again.stand_ins == ["data/freihand"]
     assert "trained with stand-ins for: data/freihand" in again.notes
+
+
+def test_paths_of_the_machine_stay_behind(tmp_path):
+    rows = [
+        {**RESOURCES[0], "where": str(ASSETS / "sample")},
+        {**RESOURCES[0], "name": "hand_model", "where": "/home/ann/secret/MANO_RIGHT.pkl"},
+    ]
+    config = (
+        "work_dir = '/home/ann/runs/7'\nload_from = '/home/ann/x.pth'\n"
+        "data = [dict(root='/home/ann/freihand', size=3, split='training')]\n"
+    )
+    environment = {"torch": "2.0", "platform": "Linux-6.1-ann"}
+    about = {"model": "demo", "config": config, "resources": rows, "environment": environment}
+    torch.save({"state_dict": {"a": torch.ones(1)}, "meta": {"handzoo": about}}, tmp_path / "x.pth")
+    path, card = publish(tmp_path / "x.pth", tmp_path / "out")
+    assert [row["where"] for row in card.resources] == ["handzoo/assets/sample", "MANO_RIGHT.pkl"]
+    assert card.data == "handzoo/assets/sample" and card.environment == {"torch": "2.0"}
+    read = Config.fromstring(card.config, ".py")
+    assert read.to_dict() == {"data": [{"root": "freihand", "size": 3, "split": "training"}]}
+    for file in (path, path.with_suffix(".json")):
+        assert b"ann" not in file.read_bytes()
 
 
 def test_figures_must_be_of_this_checkpoint(checkpoint, tmp_path):
