@@ -28,6 +28,7 @@ def publish(
     licence: str = "",
     name: str = "",
     notes: Sequence[str] = (),
+    half: bool = False,
 ) -> tuple[Path, ModelCard]:
     """Write ``<model>-<hash>.safetensors`` and its card.
 
@@ -41,6 +42,8 @@ def publish(
         licence: of the weights.
         name: model name, if the checkpoint does not say.
         notes: for the card.
+        half: store float16, half the size; models compute in float32 all the same. The figures
+            stay those of ``checkpoint``, so measure the published file as well.
 
     Returns:
         (weights file, card).
@@ -59,7 +62,7 @@ def publish(
     if not model:
         raise CheckpointError(f"{checkpoint}: does not say of which model it is; give --name.")
     tensors = {
-        key: value.contiguous()
+        key: (value.half() if half and value.is_floating_point() else value).contiguous()
         for key, value in read.state_dict.items()
         if not key.startswith(TRAINING_ONLY)
     }
@@ -95,6 +98,8 @@ def publish(
     )
     if card.stand_ins:
         card.notes.append(f"trained with stand-ins for: {', '.join(card.stand_ins)}")
+    if half:
+        card.notes.append("stored as float16")
     card.save(named.with_suffix(".json"))
     return named, card
 
@@ -149,6 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--licence", default="", help="of the weights")
     parser.add_argument("--name", default="", help="model name, if the checkpoint does not say")
     parser.add_argument("--note", action="append", default=[], help="for the card; repeatable")
+    parser.add_argument("--half", action="store_true", help="store float16, half the size")
     args = parser.parse_args(argv)
     path, card = publish(
         args.checkpoint,
@@ -157,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         licence=args.licence,
         name=args.name,
         notes=args.note,
+        half=args.half,
     )
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB) and its card")
     print(f"for the metafile:\n    Weights: {{File: {card.file}, SHA256: {card.sha256}}}")

@@ -58,6 +58,22 @@ def test_published_file_holds_the_weights_and_the_card_says_what_they_are(checkp
     assert "trained with stand-ins for: data/freihand" in again.notes
 
 
+def test_half_as_large_and_still_the_model(tmp_path):
+    model = get_model("cliphand_tiny_sample", prior=None, guidance=None)
+    about = {"handzoo": {"model": "cliphand_tiny_sample"}}
+    torch.save({"state_dict": model.state_dict(), "meta": about}, tmp_path / "last.pth")
+    (whole, _), (half, card) = (
+        publish(tmp_path / "last.pth", tmp_path / name, half=name == "half")
+        for name in ("whole", "half")
+    )
+    assert half.stat().st_size < 0.55 * whole.stat().st_size and "float16" in card.notes[-1]
+    again = get_model("cliphand_tiny_sample", pretrained=half, prior=None, guidance=None)
+    for key, value in model.state_dict().items():
+        found = again.state_dict()[key]
+        assert found.dtype == value.dtype
+        torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-6)
+
+
 def test_paths_of_the_machine_stay_behind(tmp_path):
     rows = [
         {**RESOURCES[0], "where": str(ASSETS / "sample")},
