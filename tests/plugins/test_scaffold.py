@@ -5,6 +5,7 @@ import torch
 
 from handzoo import plugins
 from handzoo.engine.config import load_config
+from handzoo.engine.train import train
 from handzoo.errors import PluginError
 from handzoo.plugins import PluginManager, PluginState
 from handzoo.plugins.scaffold import compatible_range, create_plugin, scaffold_parts
@@ -13,9 +14,12 @@ from handzoo.structures import HandDataSample, empty_annotation
 from handzoo.testing import conformance_checks
 from handzoo.testing.drivers import DRIVERS
 
+MODEL_PARTS = sorted(set(scaffold_parts()) & set(DRIVERS))
+OTHER_PARTS = sorted(set(scaffold_parts()) - set(DRIVERS))
 
-@pytest.mark.parametrize("part", sorted(set(scaffold_parts()) & set(DRIVERS)))
-def test_every_model_part_passes_the_conformance_kit(isolated, monkeypatch, part):
+
+@pytest.mark.parametrize("part", scaffold_parts())
+def test_every_part_passes_the_conformance_kit(isolated, monkeypatch, part):
     name = f"fresh_{part}"
     root = create_plugin(name, part=part, parent=isolated)
     manager = PluginManager([str(root)])
@@ -26,7 +30,7 @@ def test_every_model_part_passes_the_conformance_kit(isolated, monkeypatch, part
         check(dict(type=f"{name}/{provided.name}"))
 
 
-@pytest.mark.parametrize("part", scaffold_parts())
+@pytest.mark.parametrize("part", MODEL_PARTS)
 def test_every_new_model_makes_a_training_step(isolated, monkeypatch, part):
     """The checks run a part alone; this is the part among its neighbours."""
     name = f"trained_{part}"
@@ -42,6 +46,34 @@ def test_every_new_model_makes_a_training_step(isolated, monkeypatch, part):
     assert own, "the config does not use the plugin's class"
     if any(True for _ in own[0].parameters()):
         assert any(p.grad is not None for p in own[0].parameters())
+
+
+@pytest.mark.parametrize("part", OTHER_PARTS)
+def test_a_run_of_every_other_new_part_uses_it(isolated, monkeypatch, part):
+    """One step and a validation, with the class counted wherever it is called."""
+    name = f"run_{part}"
+    manager = PluginManager([str(create_plugin(name, part=part, parent=isolated))])
+    monkeypatch.setattr(plugins, "plugin_manager", lambda: manager)
+    (provided,) = manager.plugins[name].provides
+    method = {"transform": "__call__", "metric": "process", "hook": "after_train_iter"}[part]
+    calls = []
+    cls = manager.resolve(part, provided.name)
+    original = getattr(cls, method)
+
+    def counted(self, *args, **kwargs):
+        calls.append(method)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(cls, method, counted)
+    options = {
+        "train_dataloader.batch_size": 2, "train_dataloader.num_workers": 0,
+        "val_dataloader.num_workers": 0, "train_dataloader.persistent_workers": False,
+        "val_dataloader.persistent_workers": False, "val_dataloader.num_batch_per_epoch": 1,
+        "model.guidance": None, "default_hooks.visualization": None,
+    }  # fmt: skip
+    cfg = load_config(f"{name}/{name}_tiny_sample", options)
+    train(cfg, work_dir=isolated / "work", max_iters=1)
+    assert calls
 
 
 def test_files_of_a_new_plugin(tmp_path):

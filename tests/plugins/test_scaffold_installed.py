@@ -29,7 +29,7 @@ def python(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["mesh_head", "guidance", "loss"])
+@pytest.mark.parametrize("part", ["mesh_head", "guidance", "loss", "transform", "hook"])
 def test_new_plugin_installs_passes_its_tests_and_trains(python, tmp_path, part):
     root = create_plugin(f"lab_{part}", part=part, parent=tmp_path)
     env = {**os.environ, "OMP_NUM_THREADS": "2"}
