@@ -148,7 +148,8 @@ def _description(entry: ModelEntry) -> list[str]:
         lines += ["", "Paper: " + ", ".join(str(value) for value in entry.paper.values())]
     weights = entry.weights.get("File") if entry.weights else None
     lines += ["", f"Weights: {weights or 'none published; train them or bring a checkpoint'}"]
-    lines += ["", f"handzoo train {entry.name}", f"handzoo test {entry.name} CHECKPOINT"]
+    checkpoint = "" if weights else " CHECKPOINT"
+    lines += ["", f"handzoo train {entry.name}", f"handzoo test {entry.name}{checkpoint}"]
     return lines
 
 
