@@ -33,6 +33,7 @@ from handzoo.testing.drivers import (
     named_losses,
     require,
     require_close,
+    require_unread,
 )
 from handzoo.testing.fixtures import make_prediction, make_targets, without_annotation
 
@@ -202,15 +203,7 @@ def _unannotated(role: str, config: Mapping[str, Any], context: Context) -> None
     for leaf in leaves.values():
         leaf.requires_grad_()
     targets = without_annotation(make_targets(2, context.topology, size=context.size))
-    losses = named_losses(part(prediction, targets))
-    for name, value in losses.items():
-        require(torch.isfinite(value), f"{name} reads annotation whose flag says no")
-    total = sum(losses.values())
-    if total.requires_grad:
-        total.backward()
-    for name, leaf in leaves.items():
-        finite = leaf.grad is None or torch.isfinite(leaf.grad).all()
-        require(finite, f"the gradient by {name} is not finite where nothing is annotated")
+    require_unread(named_losses(part(prediction, targets)), leaves)
 
 
 def _config(role: str, config: Mapping[str, Any], context: Context) -> None:

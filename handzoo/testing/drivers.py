@@ -202,6 +202,21 @@ def named_losses(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(losses)
 
 
+def require_unread(losses: Mapping[str, Tensor], leaves: Mapping[str, Tensor]) -> None:
+    """Raise unless losses, and their gradients by ``leaves``, are finite where all is unknown.
+
+    For losses of :func:`~handzoo.testing.fixtures.without_annotation`.
+    """
+    for name, value in losses.items():
+        require(torch.isfinite(value), f"{name} reads annotation whose flag says no")
+    total = sum(losses.values())
+    if total.requires_grad:
+        total.backward()
+    for name, leaf in leaves.items():
+        finite = leaf.grad is None or torch.isfinite(leaf.grad).all()
+        require(finite, f"the gradient by {name} is not finite where nothing is annotated")
+
+
 def _run_loss(part: nn.Module, context: Context, batch: int) -> dict[str, Tensor]:
     prediction = make_prediction(batch, context.topology, size=context.size)
     targets = make_targets(batch, context.topology, size=context.size)

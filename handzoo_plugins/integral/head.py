@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from handzoo.errors import ConfigError
+from handzoo.hands.camera import pixels_to_normalized
 from handzoo.hands.conventions import NUM_JOINTS, WRIST
 from handzoo.hands.topology import HandTopology
 from handzoo.models.base import Features, MeshHead
 from handzoo.models.layers.mesh_output import INITIAL_SCALE, small_linear
+from handzoo.models.query_heads.mhf import sample_by_heatmap
 from handzoo.registry import current_key_path
 from handzoo.structures import HandPrediction
 
@@ -23,7 +25,7 @@ STRIDES = (4, 8, 16, 32)
 
 
 class TopDown(nn.Module):
-    """A feature pyramid's way down: f4 is added to f3, their sum to f2, as far as ``levels`` goes.
+    """A feature pyramid's way down: f4 is added to f3, their sum to f2, and so on.
 
     Source: Lin et al., Feature pyramid networks, CVPR 2017, section 3.
 
@@ -52,15 +54,12 @@ class TopDown(nn.Module):
 
 
 def cell_middles(height: int, width: int, like: Tensor) -> Tensor:
-    """Middles of a map's cells, row by row: (height * width, 2) x and y in half crops.
-
-    -1 is the left or upper edge of the map and 1 the right or lower one, as for projected points.
-    """
+    """Middles of a map's cells: (2, height, width), x and y in half crops as points project to."""
     x, y = (
-        (2 * torch.arange(size, device=like.device, dtype=like.dtype) + 1) / size - 1
+        pixels_to_normalized(torch.arange(size, device=like.device, dtype=like.dtype) + 0.5, size)
         for size in (width, height)
     )
-    return torch.stack([x.repeat(height), y.repeat_interleave(width)], -1)
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)])
 
 
 class IntegralHead(MeshHead):
@@ -124,13 +123,12 @@ class IntegralHead(MeshHead):
             return self._compose(fused.to(kind), scale.to(kind))
 
     def _compose(self, fused: Tensor, scale: Tensor) -> HandPrediction:
-        height, width = fused.shape[2:]
-        cells = fused.flatten(2)
-        logits = self.heatmaps.weight @ cells  # (B, N, h * w)
-        middles = cell_middles(height, width, like=cells).expand(len(cells), -1, -1)
+        batch, _, height, width = fused.shape
+        logits = (self.heatmaps.weight @ fused.flatten(2)).unflatten(2, (height, width))
+        middles = cell_middles(height, width, like=fused).expand(batch, -1, -1, -1)
         # A depth map is linear in the D channels, and so is its mean under a heatmap: the
         # channels' means are taken, and no depth map is ever made.
-        seen = logits.softmax(-1) @ torch.cat([cells.transpose(1, 2), middles], 2)
+        seen = sample_by_heatmap(logits, torch.cat([fused, middles], 1))
         places = seen[..., -2:]
         depth = DEPTH_UNIT * ((seen[..., :-2] * self.depths.weight).sum(-1) + self.depths.bias)
         scale = INITIAL_SCALE * scale.exp()
@@ -139,7 +137,7 @@ class IntegralHead(MeshHead):
         points = torch.cat([flat, (depth - depth[:, wrist])[..., None]], -1)
         joints, coarse = points.tensor_split([NUM_JOINTS], 1)
         vertices = self.up @ coarse
-        maps = logits.unflatten(2, (height, width)).tensor_split([NUM_JOINTS], 1)
+        maps = logits.tensor_split([NUM_JOINTS], 1)
         return HandPrediction(
             camera=torch.cat([scale, places[:, WRIST] / scale], 1),
             joints=joints,

@@ -26,7 +26,8 @@ def sample_by_heatmap(logits: Tensor, values: Tensor) -> Tensor:
     Returns:
         (B, N, C); a heatmap that is a delta returns the values of that pixel.
     """
-    weights = logits.flatten(2).float().softmax(-1).to(values.dtype)
+    precise = torch.promote_types(logits.dtype, torch.float32)
+    weights = logits.flatten(2).to(precise).softmax(-1).to(values.dtype)
     return weights @ values.flatten(2).transpose(1, 2)
 
 

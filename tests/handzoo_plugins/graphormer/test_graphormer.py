@@ -21,6 +21,7 @@ from tests.handzoo_plugins.graphormer.reference_graphormer import (
     graphormer_forward,
     graphormer_state,
 )
+from tests.handzoo_plugins.short_training import train_a_few_steps
 
 CHANNELS, BETWEEN, FEATURE, GRID = (32, 24, 16), (24, 12), 40, 20
 
@@ -251,13 +252,8 @@ def test_a_few_steps_lower_the_loss(hand, topology):
         }
     )
     images = torch.randn(2, 3, 64, 64)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    totals = []
-    for _ in range(5):
-        total = sum(model(images, [sample] * 2, mode="loss").values())
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(float(total.detach()))
+    totals, _ = train_a_few_steps(
+        model, lambda: model(images, [sample] * 2, mode="loss")
+    )
     assert totals[-1] < 0.8 * totals[0]
     assert all(parameter.grad is not None for parameter in model.parameters())

@@ -13,6 +13,7 @@ from handzoo.registry import ESTIMATORS, MESH_HEADS
 from handzoo.testing import Context, conformance_checks, make_targets
 from handzoo.zoo.index import get_entry, list_models
 from handzoo_plugins.integral.head import DEPTH_UNIT, IntegralHead
+from tests.handzoo_plugins.short_training import losses_on, train_a_few_steps
 
 CHANNELS = (6, 7, 8, 10)
 
@@ -179,18 +180,7 @@ def test_a_few_steps_lower_the_loss(hand, topology):
     model = ESTIMATORS.build({**cfg.model, "hand_model": hand, "topology": topology}).train()
     targets = make_targets(2, topology, size=96)
     images = torch.randn(2, 3, 96, 96)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    totals = []
-    for _ in range(8):
-        prediction = model.estimate(model.extract(images), targets)
-        losses = {}
-        for module in model.losses:
-            losses |= module(prediction, targets)
-        total = sum(losses.values())
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(float(total.detach()))
+    totals, losses = train_a_few_steps(model, lambda: losses_on(model, images, targets), steps=8)
     assert totals[-1] < 0.8 * totals[0]
     assert {"loss_heatmap_joints", "loss_heatmap_vertices"} <= set(losses)
     assert all(parameter.grad is not None for parameter in model.parameters())

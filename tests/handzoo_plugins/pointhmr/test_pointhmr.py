@@ -21,6 +21,7 @@ from tests.handzoo_plugins.pointhmr.reference_pointhmr import (
     pointhmr_forward,
     pointhmr_state,
 )
+from tests.handzoo_plugins.short_training import losses_on, train_a_few_steps
 from tests.models.reference_metro import sine_code
 
 EXAMPLES = {
@@ -286,18 +287,9 @@ def test_a_few_steps_lower_the_loss(hand, topology):
     model = ESTIMATORS.build({**cfg.model, "hand_model": hand, "topology": topology}).train()
     targets = make_targets(2, topology, size=128)
     images = torch.randn(2, 3, 128, 128)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    totals = []
-    for _ in range(5):
-        prediction = model.estimate(model.extract(images), targets)
-        losses = {}
-        for module in model.losses:
-            losses |= module(prediction, targets)
-        total = sum(losses.values())
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        totals.append(float(total.detach()))
+    totals, losses = train_a_few_steps(
+        model, lambda: losses_on(model, images, targets)
+    )
     assert totals[-1] < 0.8 * totals[0]
     assert losses["loss_points"] > 0
     assert all(parameter.grad is not None for parameter in model.parameters())
